@@ -1,0 +1,2 @@
+//! The `sharedware` tool.
+fn main() {}
