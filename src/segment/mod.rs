@@ -1,0 +1,3 @@
+//! Segments: named shared memory with a header that says what is in it.
+
+pub mod schema;
