@@ -5,7 +5,7 @@ mod sealed {
 }
 
 /// How a segment is mapped: [`ReadWrite`] or [`ReadOnly`]. Sealed.
-pub trait Access: sealed::Sealed + Send + Sync + 'static {
+pub trait Access: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Whether the memory is mapped for writing.
     const WRITABLE: bool;
 }

@@ -12,6 +12,7 @@
 //! 3. Nobody makes a reference to that memory other than through `Word`, except under a claim (see [`cells`](super::cells)).
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -53,21 +54,13 @@ impl Drop for Mapped {
     }
 }
 
-/// What keeps the words of a [`Words`] in place.
-#[derive(Clone)]
-enum Backing<A: Access> {
-    Mapped(Arc<Mapped>),
-    #[cfg(any(test, loom))]
-    Heap(Arc<[Word<A>]>),
-    #[allow(dead_code, reason = "uses the parameter where there is no heap backing")]
-    Never(std::convert::Infallible, std::marker::PhantomData<A>),
-}
-
 /// A run of shared words. Cheap to clone; keeps the segment mapped.
+#[derive(Clone)]
 pub(crate) struct Words<A: Access = ReadWrite> {
     start: NonNull<Word<A>>,
     length: usize,
-    backing: Backing<A>,
+    /// What keeps the words in place: a [`Mapped`], or in models a vector.
+    backing: Arc<dyn Any + Send + Sync>,
 }
 
 // SAFETY: words are atomics, and the backing is an `Arc` of something that may be dropped anywhere; `start` is only a cached address of it.
@@ -83,14 +76,14 @@ impl<A: Access> Words<A> {
             let start = NonNull::new(map.as_ptr().cast_mut().cast()).unwrap_or(NonNull::dangling());
             (start, map.len() / 8)
         });
-        Self { start, length, backing: Backing::Mapped(Arc::new(mapped)) }
+        Self { start, length, backing: Arc::new(mapped) }
     }
 
     /// Words of private memory, to run a protocol without a segment.
     #[cfg(any(test, loom))]
     pub(crate) fn on_heap(words: Vec<Word<A>>) -> Self {
-        let words: Arc<[Word<A>]> = words.into();
-        Self { start: NonNull::from(&*words).cast(), length: words.len(), backing: Backing::Heap(words) }
+        let words = Arc::new(words);
+        Self { start: NonNull::from(words.as_slice()).cast(), length: words.len(), backing: words }
     }
 
     /// The words `from..from + length`; `None` if they are not all there.
@@ -101,6 +94,11 @@ impl<A: Access> Words<A> {
         // SAFETY: `from` is at most `self.length`, so the result is in or one past the same run (invariant 1).
         let start = unsafe { self.start.add(from) };
         Some(Self { start, length, backing: self.backing.clone() })
+    }
+
+    /// No words at all.
+    pub(crate) fn empty(&self) -> Self {
+        Self { start: self.start, length: 0, backing: self.backing.clone() }
     }
 
     /// The `N` words from `from` on, as an array.
@@ -116,12 +114,6 @@ impl<A: Access> Deref for Words<A> {
     fn deref(&self) -> &[Word<A>] {
         // SAFETY: invariants 1 to 3; any bit pattern is a valid word.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
-    }
-}
-
-impl<A: Access> Clone for Words<A> {
-    fn clone(&self) -> Self {
-        Self { start: self.start, length: self.length, backing: self.backing.clone() }
     }
 }
 

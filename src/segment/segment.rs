@@ -14,7 +14,7 @@ use super::schema::Schema;
 use super::{Domain, access_bytes};
 use crate::base::access::{Access, ReadOnly, ReadWrite};
 use crate::base::atomic::Ordering::{Acquire, Release};
-use crate::sys::{fork, object};
+use crate::sys::fork;
 use std::os::unix::fs::MetadataExt;
 
 /// A segment of shared memory, open. As long as any process has it open (mapped), it is in use.
