@@ -45,7 +45,15 @@ pub(crate) fn shared(input: &DeriveInput) -> Result<TokenStream> {
     let ident = &input.ident;
     let generics = bounded(input, fields, &schema);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    // The trait asks for this too; asked here first, the compiler says what to do. Generic types are asked in their
+    // bounds.
+    let check = generics.params.is_empty().then(|| {
+        let call = quote_spanned!(ident.span()=> #schema::__derive::plain::<#ident>());
+        quote!(const _: () = #call;)
+    });
     Ok(quote! {
+        #check
+
         #[automatically_derived]
         impl #impl_generics #schema::Shared for #ident #type_generics #where_clause {
             fn schema() -> #schema::Schema {
@@ -84,7 +92,7 @@ fn bounded(input: &DeriveInput, fields: &Fields, schema: &TokenStream) -> syn::G
     let parameters: HashSet<_> = generics.type_params().map(|parameter| parameter.ident.clone()).collect();
     let (ident, (_, type_generics, _)) = (&input.ident, input.generics.split_for_impl());
     let clause = generics.make_where_clause();
-    clause.predicates.push(parse_quote!(#ident #type_generics: #schema::__derive::Pod));
+    clause.predicates.push(parse_quote!(#ident #type_generics: #schema::__derive::PlainOldData));
     for ty in fields.iter().map(|field| &field.ty).filter(|ty| mentions(ty.to_token_stream(), &parameters)) {
         clause.predicates.push(parse_quote!(#ty: #schema::Shared));
     }

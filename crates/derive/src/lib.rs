@@ -10,15 +10,18 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// The struct must be plain old data (`bytemuck::Pod`) with a layout that Rust promises:
 ///
-/// - `#[repr(C)]`: a struct of its fields, also with `packed` and `align`. A tuple struct's fields are called `0`, `1`, and so on.
+/// - `#[repr(C)]`: a struct of its fields, also with `packed` and `align`. A tuple struct's fields are called `0`, `1`,
+///   and so on.
 /// - `#[repr(transparent)]`: the one field it consists of, so that a `Price(f64)` is an `f64` in the schema.
 ///
-/// Every field must be `Shared`; `PhantomData` is, and leaves no trace in the schema. Names are written without `r#`. Generic structs
-/// implement the trait for those parameters for which they are plain old data and their fields are `Shared`.
+/// Every field must be `Shared`; `PhantomData` is, and leaves no trace in the schema. Names are written without `r#`.
+/// Generic structs implement the trait for those parameters for which they are plain old data and their fields are
+/// `Shared`.
 ///
 /// # Attributes
 ///
-/// `#[shared(crate = "path")]`: where the crate `sharedware` is found, if not at `::sharedware`; for macros and re-exports.
+/// `#[shared(crate = "path")]`: where the crate `sharedware` is found, if not at `::sharedware`; for macros and
+/// re-exports.
 ///
 /// # Example
 ///

@@ -9,9 +9,11 @@ use super::text::RustName;
 /// The most rows that are written; with more, those that agree are left out first.
 const MAX_ROWS: usize = 48;
 
-/// Two schemas that differ: the one that a program expects, and the one that a segment has. From [`Schema::difference`].
+/// Two schemas that differ: the one that a program expects, and the one that a segment has. From
+/// [`Schema::difference`].
 ///
-/// `Display` writes them side by side, field by field, and marks with `*` the rows in which name, type or offset differ.
+/// `Display` writes them side by side, field by field, and marks with `*` the rows in which name, type or offset
+/// differ.
 ///
 /// # Example
 ///
@@ -21,12 +23,14 @@ const MAX_ROWS: usize = 48;
 /// let expected = Schema::parse("T{<Q:seq:<d:price:}")?;
 /// let found = Schema::parse("T{<Q:seq:<f:price:<I:size:}")?;
 /// let difference = expected.difference(&found).expect("they differ");
-/// assert_eq!(difference.to_string(), "\
-///   expected           found
-///      0 seq: u64         0 seq: u64
-/// *    8 price: f64       8 price: f32
-/// *                      12 size: u32
-///     16 bytes           16 bytes");
+/// let table = [
+///     "  expected         found",
+///     "     0 seq: u64       0 seq: u64",
+///     "*    8 price: f64     8 price: f32",
+///     "*                    12 size: u32",
+///     "    16 bytes         16 bytes",
+/// ];
+/// assert_eq!(difference.to_string(), table.join("\n"));
 /// # Ok::<(), sharedware::segment::schema::SchemaError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +81,8 @@ impl<'a> Cell<'a> {
         Self { offset: base.saturating_add(field.offset()), name: field.name(), schema: field.schema() }
     }
 
-    /// The fields that stand below it, and where they count from: its own if it is a struct, or those of its first element.
+    /// The fields that stand below it, and where they count from: its own if it is a struct, or those of its first
+    /// element.
     fn fields(&self) -> &'a [Field] {
         match self.schema.kind() {
             Kind::Array { element, .. } => element.fields(),

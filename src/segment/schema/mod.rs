@@ -20,15 +20,16 @@
 //! | type | `i8` | `u8` | `i16` | `u16` | `i32` | `u32` | `i64` | `u64` | `f32` | `f64` |
 //!
 //! So `(2,3)<d` is `[[f64; 3]; 2]`, and `T{<Q:seq:(8)<B:sym:<f:price:4x}` is a struct of a `u64`, eight bytes and an
-//! `f32`, then four bytes of padding. Every scalar says that it is little-endian; a number has no leading zeros; padding
-//! of one byte is `x`, and padding never follows padding. Anything else is refused, so the text of a schema is
+//! `f32`, then four bytes of padding. Every scalar says that it is little-endian; a number has no leading zeros;
+//! padding of one byte is `x`, and padding never follows padding. Anything else is refused, so the text of a schema is
 //! canonical: two layouts are equal exactly when their texts are, and [`Schema::fingerprint`] is a hash of the text.
 //!
 //! # Untrusted text
 //!
 //! The text comes from memory that others may write. [`Schema::parse`] takes time linear in its length and answers with
-//! a [`SchemaError`] where it exceeds [`MAX_TEXT`], [`MAX_NAME`] or [`MAX_DEPTH`], where a size exceeds `isize::MAX`, or where a
-//! name holds characters that could deceive whoever prints it. [`Schema::value`] bounds its work by [`MAX_VALUES`].
+//! a [`SchemaError`] where it exceeds [`MAX_TEXT`], [`MAX_NAME`] or [`MAX_DEPTH`], where a size exceeds `isize::MAX`,
+//! or where a name holds characters that could deceive whoever prints it. [`Schema::value`] bounds its work by
+//! [`MAX_VALUES`].
 //!
 //! # Example
 //!

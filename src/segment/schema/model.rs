@@ -4,8 +4,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The layout of one element: a scalar, an array or a struct.
 ///
-/// Made by [`Shared::schema`](super::Shared::schema) or by [`Schema::parse`]; written by `Display`. Equality is equality of layout: same
-/// names, same types, same offsets, same size. The names of the Rust types are no part of it.
+/// Made by [`Shared::schema`](super::Shared::schema) or by [`Schema::parse`]; written by `Display`. Equality is
+/// equality of layout: same names, same types, same offsets, same size. The names of the Rust types are no part of it.
 ///
 /// # Example
 ///
@@ -212,7 +212,8 @@ impl Schema {
         Self { kind: Kind::Scalar(scalar), size: scalar.size(), align: scalar.size() }
     }
 
-    /// `len` of `element`, one after the other. The size must fit (invariant 1): a Rust type's does, the parser asks first.
+    /// `len` of `element`, one after the other. The size must fit (invariant 1): a Rust type's does, the parser asks
+    /// first.
     pub(super) fn array(len: usize, element: Self) -> Self {
         let (size, align) = (element.size.saturating_mul(len), element.align);
         let kind = match element.kind {
@@ -230,7 +231,7 @@ impl Schema {
         debug_assert!(fields.is_sorted_by(|a, b| a.end() <= b.offset), "invariant 3 on Schema");
         debug_assert!(fields.last().is_none_or(|last| last.end() <= size), "invariant 3 on Schema");
         let widest = fields.iter().map(|field| field.schema.align).max().unwrap_or(1);
-        let aligned = size % widest == 0 && fields.iter().all(|f| f.offset % f.schema.align == 0);
+        let aligned = size.is_multiple_of(widest) && fields.iter().all(|f| f.offset.is_multiple_of(f.schema.align));
         Self { kind: Kind::Struct(fields), size, align: if aligned { widest } else { 1 } }
     }
 
@@ -246,11 +247,11 @@ impl Schema {
         self.size
     }
 
-    /// The alignment that its scalars ask for: that of the widest, or 1 where a field does not lie on a multiple of its own
-    /// width, as in a packed struct.
+    /// The alignment that its scalars ask for: that of the widest, or 1 where a field does not lie on a multiple of its
+    /// own width, as in a packed struct.
     ///
-    /// The notation has no word for alignment, so a Rust type may have more of it (`repr(align)`) or less (`repr(packed)`
-    /// whose fields happen to lie well).
+    /// The notation has no word for alignment, so a Rust type may have more of it (`repr(align)`) or less
+    /// (`repr(packed)` whose fields happen to lie well).
     ///
     /// ```
     /// use sharedware::segment::schema::Schema;

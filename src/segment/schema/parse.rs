@@ -57,7 +57,8 @@ impl SchemaError {
 }
 
 impl Schema {
-    /// Reads the notation that [the module](super#notation) describes. Whatever this accepts, `Display` writes back byte for byte.
+    /// Reads the notation that [the module](super#notation) describes. Whatever this accepts, `Display` writes back
+    /// byte for byte.
     ///
     /// # Errors
     ///
@@ -254,14 +255,15 @@ fn too_large(position: usize) -> SchemaError {
     SchemaError { position, expected: "a size of at most 2^63 - 1 bytes", found: "more".to_owned() }
 }
 
-/// Every character of a Rust identifier is let through; nothing that moves a cursor, reorders or hides text is. ASCII is
-/// exact; beyond it, only what Rust's `Debug` would print as it is, or combine with what stands before it.
+/// Every character of a Rust identifier is let through; nothing that moves a cursor, reorders or hides text is. ASCII
+/// is exact; beyond it, only what Rust's `Debug` would print as it is, or combine with what stands before it.
 fn may_be_in_a_name(c: char) -> bool {
     match c {
         '_' => true,
         _ if c.is_ascii() => c.is_ascii_alphanumeric(),
         _ if c.is_alphanumeric() => true,
-        // Combining marks (\u{301}) are escaped by `escape_debug` only at the start of a string, which a letter hides here.
+        // Combining marks (\u{301}) are escaped by `escape_debug` only at the start of a string, which a letter hides
+        // here.
         _ => ['a', c].iter().collect::<String>().escape_debug().count() == 2 && !c.is_whitespace(),
     }
 }

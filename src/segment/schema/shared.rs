@@ -14,15 +14,16 @@ use super::model::{Scalar, Schema};
 /// | type | why | instead |
 /// | --- | --- | --- |
 /// | `usize`, `isize` | their width is the machine's, not the data's | `u64`, `i64` |
-/// | `bool`, `char`, enums | another process may write bit patterns that are no value of theirs | `u8`, `u32` and a conversion |
+/// | `bool`, `char`, enums | others may write bit patterns that are no value of theirs | `u8`, `u32`, converted |
 /// | `u128`, `i128` | neither PEP 3118 nor NumPy has them | `[u64; 2]` |
 /// | references, pointers, `String`, `Vec` | an address means nothing in another process | an index, `[u8; N]` |
 /// | atomics, cells | sharing is the business of the structure around the value | the plain type |
 ///
 /// # Implementing it by hand
 ///
-/// The derive is right by construction. An implementation by hand that describes other bytes than the type has is safe, as any bytes
-/// are a valid value of plain old data, but it defeats the check on opening, and misleads whoever reads by the schema.
+/// The derive is right by construction. An implementation by hand that describes other bytes than the type has is safe,
+/// as any bytes are a valid value of plain old data, but it defeats the check on opening, and misleads whoever reads by
+/// the schema.
 ///
 /// # Example
 ///

@@ -9,8 +9,8 @@ pub const MAX_VALUES: usize = 1 << 20;
 
 /// A value read by its schema, as the command line tool prints it.
 ///
-/// `Display` writes one line: `{seq: 7, price: 1.5, sym: "ACME", levels: [1, 2, 3]}`. An array of `u8` is written as text if it is
-/// printable ASCII with nothing but zeros after it, and as numbers otherwise.
+/// `Display` writes one line: `{seq: 7, price: 1.5, sym: "ACME", levels: [1, 2, 3]}`. An array of `u8` is written as
+/// text if it is printable ASCII with nothing but zeros after it, and as numbers otherwise.
 ///
 /// # Example
 ///
@@ -42,6 +42,17 @@ pub enum Value {
 }
 
 /// Bytes that cannot be read by a schema.
+///
+/// # Example
+///
+/// ```
+/// use sharedware::segment::schema::{Schema, ValueError};
+///
+/// let vast = Schema::parse("(1000000000000)T{}")?;
+/// assert_eq!(vast.value(&[]), Err(ValueError::TooMany));
+/// assert_eq!(vast.value(&[1]), Err(ValueError::Length { expected: 0, found: 1 }));
+/// # Ok::<(), sharedware::segment::schema::SchemaError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
@@ -74,7 +85,8 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// [`ValueError::Length`] unless there are exactly [`size`](Schema::size) bytes, [`ValueError::TooMany`] beyond [`MAX_VALUES`].
+    /// [`ValueError::Length`] unless there are exactly [`size`](Schema::size) bytes, [`ValueError::TooMany`] beyond
+    /// [`MAX_VALUES`].
     ///
     /// # Example
     ///
