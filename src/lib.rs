@@ -7,7 +7,10 @@ compile_error!("sharedware runs on Linux on 64-bit little-endian processors only
 extern crate self as sharedware;
 
 mod base;
+pub mod peer;
 pub mod segment;
+pub mod slot;
+mod sync;
 mod sys;
 
 pub use base::access::{Access, ReadOnly, ReadWrite};

@@ -91,6 +91,11 @@ fn plan(blueprint: Blueprint, options: &Options) -> Result<Header, Reason> {
     }
     let header_size = Header::size_for(blueprint.schema.as_ref())
         .ok_or_else(|| Reason::Element("its description is longer than the largest header: nest fewer fields".into()))?;
+    if let Some(schema) = &blueprint.schema
+        && let Err(error) = Schema::parse(&schema.to_string())
+    {
+        return Err(Reason::Element(error.to_string()));
+    }
     let largest = isize::MAX as u64 - header_size - HEADER_UNIT;
     if blueprint.body == 0 || blueprint.body > largest {
         let expected = format!("from 1 to {largest} bytes");

@@ -279,6 +279,9 @@ pub enum Reason {
     /// All peer slots of the domain are taken by live processes.
     #[error("all {0} peer slots of the domain are taken by live processes: use another domain")]
     TooManyPeers(u64),
+    /// The handle was opened before this process was forked off.
+    #[error("the handle belongs to the process that this one was forked from: open it again here")]
+    Forked,
     /// Any other refusal of the system.
     #[error("cannot {doing}: {source}")]
     Os {

@@ -1,6 +1,8 @@
 //! An open segment: its header as read once, its words, and, for raw ones, bytes for the user to arrange.
 
 use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +17,6 @@ use super::{Domain, access_bytes};
 use crate::base::access::{Access, ReadOnly, ReadWrite};
 use crate::base::atomic::Ordering::{Acquire, Release};
 use crate::sys::fork;
-use std::os::unix::fs::MetadataExt;
 
 /// A segment of shared memory, open. As long as any process has it open (mapped), it is in use.
 ///
@@ -123,11 +124,7 @@ impl Segment {
             return Ok(());
         }
         let _gate = fork::gate();
-        let file = open::open_file(&self.path, true).map_err(fail)?;
-        let metadata = file.metadata().map_err(|error| fail(Reason::os("look at it", error)))?;
-        if (metadata.dev(), metadata.ino()) != self.object {
-            return Err(fail(Reason::NotFound));
-        }
+        let file = self.reopen(true)?;
         open::allocate(&file, &self.path, whole, have).map_err(fail)?;
         if let Some(committed) = self.words.get(COMMITTED) {
             committed.raise(whole, Release);
@@ -163,6 +160,28 @@ const RAW_VERSION: u32 = 1;
 impl<A: Access> Segment<A> {
     pub(crate) fn new(path: &Path, words: Words<A>, header: Header, memory: Memory, object: (u64, u64)) -> Self {
         Self { path: path.to_owned(), words, header, memory, object }
+    }
+
+    /// A segment that is none, around private memory, to run protocols on.
+    #[cfg(any(test, loom))]
+    pub(crate) fn model(words: Words<A>) -> Self {
+        let header = Header {
+            kind: Kind::RAW,
+            kind_version: RAW_VERSION,
+            header_size: 0,
+            capacity: words.len() as u64 * 8,
+            identity: [0; 16],
+            created_ns: 0,
+            creator_user: 0,
+            creator_pid: 0,
+            mode: 0o600,
+            lifetime: Lifetime::UntilRemoved,
+            first_committed: 0,
+            geometry: [0; GEOMETRY_WORDS],
+            schema: None,
+            committed: 0,
+        };
+        Self { path: PathBuf::from("model"), words, header, memory: Memory::default(), object: (0, 0) }
     }
 
     fn attach_raw(domain: &Domain, name: &str, options: &Options) -> Result<Self, Error> {
@@ -241,6 +260,11 @@ impl<A: Access> Segment<A> {
         Ok(())
     }
 
+    /// The type of its elements; an error if it has none.
+    pub(crate) fn element(&self) -> Result<&Schema, Error> {
+        self.schema().ok_or_else(|| self.error(Reason::Element("the header names no element type".into())))
+    }
+
     pub(crate) fn geometry(&self) -> &[u64; GEOMETRY_WORDS] {
         &self.header.geometry
     }
@@ -250,6 +274,16 @@ impl<A: Access> Segment<A> {
         let start = usize::try_from(self.header.header_size / 8).unwrap_or(usize::MAX);
         let length = self.words.len().saturating_sub(start);
         self.words.slice(start, length).unwrap_or_else(|| self.words.empty())
+    }
+
+    /// A descriptor of the very object that is mapped, by way of its name. For a moment only, and under the fork gate.
+    pub(crate) fn reopen(&self, writable: bool) -> Result<File, Error> {
+        let file = open::open_file(&self.path, writable).map_err(|reason| self.error(reason))?;
+        let metadata = file.metadata().map_err(|error| self.error(Reason::os("look at it", error)))?;
+        if (metadata.dev(), metadata.ino()) != self.object {
+            return Err(self.error(Reason::NotFound));
+        }
+        Ok(file)
     }
 
     pub(crate) fn error(&self, reason: impl Into<Reason>) -> Error {
