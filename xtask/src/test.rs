@@ -117,7 +117,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     match (failure, nothing_left) {
         (Some(failure), Ok(())) => Err(failure),
-        (Some(failure), Err(left)) => Err(failure.context(format!("{left:#}"))),
+        (Some(failure), Err(left)) => {
+            eprintln!("error: {left:#}");
+            Err(failure)
+        }
         (None, result) => result,
     }
 }
