@@ -101,11 +101,11 @@ fn check(sources: &[Source]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for source in sources {
         let imports = imports(source);
-        for module in imports.custom_paths {
+        for line in imports.custom_paths {
             violations.push(Violation {
                 path: source.path.clone(),
-                line: module,
-                what: "`#[path]` hides which module a file is; let the tree be the map".to_owned(),
+                line,
+                what: "`#[path]` hides which floor a file is on; let the tree be the map".to_owned(),
             });
         }
         let Some(from) = source.module.first() else { continue };
@@ -300,7 +300,12 @@ impl<'ast> Visit<'ast> for Imports {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        if let Some(attribute) = item.attrs.iter().find(|attribute| attribute.path().is_ident("path")) {
+        let elsewhere = item.attrs.iter().filter(|attribute| attribute.path().is_ident("path")).find(|attribute| {
+            // Another name beside it stays on the floor; at the root, the name is the floor.
+            let beside = |text: &str| !text.contains('/') && !self.module.is_empty();
+            !text(attribute).is_some_and(|text| beside(&text))
+        });
+        if let Some(attribute) = elsewhere {
             self.custom_paths.push(line(attribute.pound_token.span));
         }
         if item.content.is_some() {
@@ -332,6 +337,17 @@ impl<'ast> Visit<'ast> for Imports {
 
 fn line(span: Span) -> usize {
     span.start().line
+}
+
+/// The text of `#[name = "text"]`, which a line of documentation is, too.
+fn text(attribute: &syn::Attribute) -> Option<String> {
+    match &attribute.meta {
+        syn::Meta::NameValue(syn::MetaNameValue { value: syn::Expr::Lit(literal), .. }) => match &literal.lit {
+            syn::Lit::Str(text) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What is wrong with a file's `# Safety` paragraph, if anything.
@@ -393,13 +409,7 @@ fn allowance(source: &Source) -> Option<usize> {
 /// The first heading of the module docs.
 fn first_heading(file: &syn::File) -> Option<String> {
     let docs = file.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
-    let texts = docs.filter_map(|attribute| match &attribute.meta {
-        syn::Meta::NameValue(syn::MetaNameValue { value: syn::Expr::Lit(literal), .. }) => match &literal.lit {
-            syn::Lit::Str(text) => Some(text.value()),
-            _ => None,
-        },
-        _ => None,
-    });
+    let texts = docs.filter_map(text);
     texts
         .collect::<Vec<_>>()
         .join("\n")
@@ -480,7 +490,9 @@ mod checker {
         assert!(one("src/sys/mod.rs", "use crate::{self as root};").contains("on no floor"));
         assert!(one("src/sys/mod.rs", "use crate::nowhere::X;").contains("`crate::nowhere` is on no floor"));
         assert!(one("src/attic.rs", "").contains("module `attic` is on no floor"));
-        assert!(one("src/sys/mod.rs", "#[path = \"elsewhere.rs\"] mod a;").contains("#[path]"));
+        assert!(one("src/sys/mod.rs", "#[path = \"../elsewhere.rs\"] mod a;").contains("#[path]"));
+        assert!(one("src/lib.rs", "#[path = \"sys.rs\"] mod ring;").contains("#[path]"));
+        assert!(complaints(&[("src/sys/mod.rs", "#[path = \"derive.rs\"] mod __derive;")]).is_empty());
     }
 
     #[test]
