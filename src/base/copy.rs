@@ -3,6 +3,8 @@
 //! Another process may write the words meanwhile; the result is then a mixture, never undefined behaviour. Whoever needs to
 //! know validates afterwards (see `slot`).
 
+use bytemuck::Pod;
+
 use super::access::Access;
 use super::atomic::{Ordering::Relaxed, Word};
 
@@ -49,6 +51,23 @@ pub(crate) fn store_bytes(to: &[Word], from: &[u8]) {
         }
         word.store(u64::from_ne_bytes(bytes), Relaxed);
     }
+}
+
+/// A value copied out of the words.
+///
+/// Kept free of anything that makes the value's address escape, so that it goes through registers: copied through memory it would be
+/// stored in eights and loaded in sixteens, which processors do not forward.
+#[inline(always)]
+pub(crate) fn load<T: Pod, A: Access>(from: &[Word<A>]) -> T {
+    let mut value = T::zeroed();
+    load_bytes(from, bytemuck::bytes_of_mut(&mut value));
+    value
+}
+
+/// Copies a value into the words.
+#[inline(always)]
+pub(crate) fn store<T: Pod>(to: &[Word], value: &T) {
+    store_bytes(to, bytemuck::bytes_of(value));
 }
 
 #[cfg(all(test, not(loom)))]

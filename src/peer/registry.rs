@@ -83,21 +83,28 @@ impl Peer {
             || open::attach(domain, &name, &options, expected, true, take_slot),
             || create::create(domain, &name, blueprint.clone(), &options, true, |_| (), take_slot),
         )?;
-        let registry = Registry { segment, table, first_incarnation };
-        Ok(Self { registry: Some(registry), cookie, stamp: Stamp::current() })
+        let stamp = Stamp::current()
+            .map_err(|error| segment.error(Reason::os("make a page that children see wiped", error)))?;
+        Ok(Self { registry: Some(Registry { segment, table, first_incarnation }), cookie, stamp })
     }
 
     /// A peer without a registry, whose others all live: to run protocols without a segment.
     #[cfg(loom)]
     pub(crate) fn model(slot: u64) -> Arc<Self> {
-        Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current() })
+        Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current().unwrap() })
     }
 
+    #[inline]
     pub(crate) fn cookie(&self) -> Cookie {
         self.cookie
     }
 
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     /// Whether this is the process that registered, not a forked child of it.
+    #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.stamp.is_current()
     }

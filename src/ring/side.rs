@@ -17,6 +17,7 @@ use crate::segment::Error;
 use crate::segment::region::WordArray;
 use crate::sync::bell;
 use crate::sys::barrier::Light;
+use crate::sys::fork::Stamp;
 
 /// Words at the start of both rings, on one line that is seldom written: 0 the producer's side, 1 the consumer's, 2 and 3 the bells that they
 /// sleep on.
@@ -78,7 +79,11 @@ pub(super) struct Side {
     role: Role,
     mine: u64,
     peer: Arc<Peer>,
+    /// The peer's, closer at hand.
+    stamp: Stamp,
     light: Light,
+    own_bell: WordArray<1>,
+    other_bell: WordArray<1>,
     pub(super) when_gone: WhenPeerGone,
 }
 
@@ -101,9 +106,12 @@ impl Side {
             }
         }
         let light = Light::register();
-        let side = Self { words, role, mine, peer, light, when_gone: WhenPeerGone::default() };
+        let stamp = peer.stamp();
+        let (own_bell, other_bell) = (Self::bell_of(&words, role), Self::bell_of(&words, role.other()));
+        let when_gone = WhenPeerGone::default();
+        let side = Self { words, role, mine, peer, stamp, light, own_bell, other_bell, when_gone };
         // Who waits for us to come (or for our predecessor) may want to know.
-        bell::ring(side.bell_of(role.other()), light);
+        side.wake_other();
         Ok(side)
     }
 
@@ -115,30 +123,29 @@ impl Side {
         }
     }
 
-    #[inline(always)]
-    fn bell_of(&self, role: Role) -> &Word {
+    fn bell_of(words: &WordArray<SIDE_WORDS>, role: Role) -> WordArray<1> {
         match role {
-            Role::Producer => self.words.at::<2>(),
-            Role::Consumer => self.words.at::<3>(),
+            Role::Producer => words.part::<2, 1>(),
+            Role::Consumer => words.part::<3, 1>(),
         }
     }
 
     /// The bell that this side sleeps on.
     #[inline(always)]
     pub(super) fn own_bell(&self) -> &Word {
-        self.bell_of(self.role)
+        self.own_bell.at::<0>()
     }
 
     /// Wakes the other side, if it sleeps. After the store that it waits for.
     #[inline(always)]
     pub(super) fn wake_other(&self) {
-        bell::ring(self.bell_of(self.role.other()), self.light);
+        bell::ring(self.other_bell.at::<0>(), self.light);
     }
 
     /// Whether this is the process that took the side.
     #[inline(always)]
     pub(super) fn is_current(&self) -> bool {
-        self.peer.is_current()
+        self.stamp.is_current()
     }
 
     /// The state of the other side.

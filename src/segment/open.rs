@@ -152,7 +152,7 @@ pub(crate) fn adopt<A: Access, R>(
     let (map, memory) = map_whole::<A>(file, &header, options)?;
     let stamp = if private {
         map::not_on_fork(&map).map_err(|error| Reason::os("keep it from children", error))?;
-        Some(fork::Stamp::current())
+        Some(fork::Stamp::current().map_err(|error| Reason::os("make a page that children see wiped", error))?)
     } else {
         None
     };

@@ -138,6 +138,14 @@ impl<const N: usize, A: Access> WordArray<N, A> {
         unsafe { self.words.get_unchecked(I) }
     }
 
+    /// The `M` words from `I` on.
+    pub(crate) fn part<const I: usize, const M: usize>(&self) -> WordArray<M, A> {
+        const { assert!(I + M <= N) };
+        // SAFETY: `words` has exactly N words, and I is at most N.
+        let start = unsafe { self.words.start.add(I) };
+        WordArray { words: Words { start, length: M, backing: self.words.backing.clone() } }
+    }
+
     /// The words `from..from + length`.
     pub(crate) fn run(&self, from: usize, length: usize) -> &[Word<A>] {
         self.words.get(from..from + length).unwrap_or_default()

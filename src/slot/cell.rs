@@ -42,11 +42,10 @@ pub(super) const fn slot_words(size: usize) -> usize {
     HEAD_WORDS + COPIES as usize * copy_words(size)
 }
 
-/// A view of one slot's words; exactly `slot_words(size)` of them.
+/// A view of one slot's words: [`HEAD_WORDS`] and [`COPIES`] copies of equal length.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell<'a, A: Access> {
     words: &'a [Word<A>],
-    size: usize,
 }
 
 impl<'a, A: Access> Cell<'a, A> {
@@ -54,7 +53,7 @@ impl<'a, A: Access> Cell<'a, A> {
     #[inline(always)]
     pub(super) fn at(words: &'a Words<A>, index: usize, size: usize) -> Option<Self> {
         let start = index.checked_mul(slot_words(size))?;
-        Some(Self { words: words.get(start..start.checked_add(slot_words(size))?)?, size })
+        Some(Self { words: words.get(start..start.checked_add(slot_words(size))?)? })
     }
 
     #[inline(always)]
@@ -75,42 +74,43 @@ impl<'a, A: Access> Cell<'a, A> {
 
     /// The sequence and the value of the copy that a version lives in.
     #[inline(always)]
-    fn copy_of(&self, version: u64) -> Option<(&'a Word<A>, &'a [Word<A>])> {
-        let length = copy_words(self.size);
+    fn copy_of(self, version: u64) -> Option<(&'a Word<A>, &'a [Word<A>])> {
+        let length = (self.words.len() - HEAD_WORDS) / COPIES as usize;
         let start = HEAD_WORDS + (version % COPIES) as usize * length;
         let (sequence, value) = self.words.get(start..start + length)?.split_first()?;
         Some((sequence, value))
     }
 
-    /// Copies the current value out and returns its version.
+    /// The current value, as `copy` makes it of the words, and its version.
     #[inline(always)]
-    pub(super) fn read(&self, index: usize, to: &mut [u8]) -> Result<u64, ReadError> {
+    pub(super) fn read<R>(self, index: usize, copy: impl Fn(&[Word<A>]) -> R) -> Result<(R, u64), ReadError> {
         let version = self.version();
-        match self.read_version(version, to) {
-            Ok(()) => Ok(version),
-            Err(_) => self.read_again(index, to),
+        match self.read_version(version, &copy) {
+            Ok(value) => Ok((value, version)),
+            Err(_) => self.read_again(index, copy),
         }
     }
 
-    /// Copies the value of `version` out; the sequence found instead, if its copy holds another by now.
+    /// The value of `version`; the sequence found instead, if its copy holds another by now.
     #[inline(always)]
-    fn read_version(&self, version: u64, to: &mut [u8]) -> Result<(), u64> {
-        let Some((sequence, value)) = self.copy_of(version) else { return Err(WRITING) };
-        copy::load_bytes(value, to);
+    fn read_version<R>(self, version: u64, copy: impl Fn(&[Word<A>]) -> R) -> Result<R, u64> {
+        let Some((sequence, words)) = self.copy_of(version) else { return Err(WRITING) };
+        let value = copy(words);
         // Pairs with the release fence in `write`: if a byte above came from a later write, then so does the sequence below.
         fence(Acquire);
         match sequence.load(Relaxed) {
-            found if found == version => Ok(()),
+            found if found == version => Ok(value),
             found => Err(found),
         }
     }
 
     #[cold]
-    fn read_again(&self, index: usize, to: &mut [u8]) -> Result<u64, ReadError> {
+    #[inline(never)]
+    fn read_again<R>(self, index: usize, copy: impl Fn(&[Word<A>]) -> R) -> Result<(R, u64), ReadError> {
         for _ in 0..if cfg!(loom) { 3 } else { ATTEMPTS } {
             let version = self.version();
-            match self.read_version(version, to) {
-                Ok(()) => return Ok(version),
+            match self.read_version(version, &copy) {
+                Ok(value) => return Ok((value, version)),
                 // The copy was overwritten, so by now `current` must have moved on; if it has not, no writer of ours did this.
                 Err(found) if self.version() == version => {
                     return Err(ReadError::Corrupt { index, expected: version, found });

@@ -11,6 +11,7 @@ use super::turn::{Turn, Wait};
 use super::writer::Writer;
 use crate::Shared;
 use crate::base::access::{Access, ReadOnly, ReadWrite};
+use crate::base::copy;
 use crate::peer::Member;
 use crate::segment::create::{self, Blueprint};
 use crate::segment::header::GEOMETRY_WORDS;
@@ -209,9 +210,9 @@ impl<T: Shared> Slots<T> {
     }
 
     pub(super) fn cell_and_turn(&self, index: usize) -> Result<(Cell<'_, ReadWrite>, Turn<'_>), WriteError> {
-        let missing = WriteError::OutOfRange { index, length: self.length };
-        let Some(cell) = self.cell(index) else { return Err(missing) };
-        Turn::of(&cell).map(|turn| (cell, turn)).ok_or(missing)
+        let cell = self.cell(index);
+        let both = cell.and_then(|cell| Turn::of(&cell).map(|turn| (cell, turn)));
+        both.ok_or(WriteError::OutOfRange { index, length: self.length })
     }
 
     fn member(&self) -> Result<&Member, WriteError> {
@@ -321,9 +322,7 @@ impl<T: Shared, A: Access> Slots<T, A> {
     #[inline]
     pub fn read_versioned(&self, index: usize) -> Result<(T, u64), ReadError> {
         let missing = ReadError::OutOfRange { index, length: self.length };
-        let mut value = T::zeroed();
-        let version = self.cell(index).ok_or(missing)?.read(index, bytemuck::bytes_of_mut(&mut value))?;
-        Ok((value, version))
+        self.cell(index).ok_or(missing)?.read(index, copy::load)
     }
 
     /// How often slot `index` has been written.

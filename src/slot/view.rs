@@ -1,9 +1,10 @@
 //! Slots of whatever type, as bytes: for tools that print them by their schema.
 
-use super::cell::{self, Cell};
+use super::cell::Cell;
 use super::error::ReadError;
 use super::slots::{self, VERSION};
 use crate::base::access::ReadOnly;
+use crate::base::copy;
 use crate::segment::open::Expected;
 use crate::segment::region::Words;
 use crate::segment::schema::Schema;
@@ -51,8 +52,10 @@ impl View {
         let size = self.schema.size();
         let missing = ReadError::OutOfRange { index, length: self.length };
         let cell = Cell::at(&self.words, index, size).filter(|_| index < self.length).ok_or(missing)?;
-        let mut bytes = vec![0; size.min(cell::slot_words(size) * 8)];
-        let version = cell.read(index, &mut bytes)?;
-        Ok((bytes, version))
+        cell.read(index, |words| {
+            let mut bytes = vec![0; size];
+            copy::load_bytes(words, &mut bytes);
+            bytes
+        })
     }
 }

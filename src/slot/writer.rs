@@ -17,6 +17,7 @@ pub struct Writer<T: Shared> {
     slots: Slots<T>,
     index: usize,
     mine: u64,
+    /// Keeps this process registered.
     peer: Arc<Peer>,
 }
 
@@ -35,7 +36,9 @@ impl<T: Shared> Writer<T> {
         if !self.peer.is_current() {
             return Err(WriteError::Forked);
         }
-        let (cell, _) = self.slots.cell_and_turn(self.index)?;
+        let Some(cell) = self.slots.cell(self.index) else {
+            return Err(WriteError::OutOfRange { index: self.index, length: self.slots.len() });
+        };
         Ok(cell.write(bytemuck::bytes_of(value), self.slots.light()))
     }
 }

@@ -6,11 +6,17 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
-use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::io;
+#[cfg(not(loom))]
+use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+#[cfg(not(loom))]
 use memmap2::MmapRaw;
 
+#[cfg(not(loom))]
 use super::map;
+#[cfg(not(loom))]
 use crate::base::atomic::{Ordering::Relaxed, Ordering::SeqCst, Word};
 
 static GATE: Mutex<()> = Mutex::new(());
@@ -75,54 +81,65 @@ extern "C" fn open_gate() {
 /// Kept in a `MADV_WIPEONFORK` page, so that not even a raw `clone` goes unnoticed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamp {
+    #[cfg(not(loom))]
     value: u64,
-    /// Where the stamp of the process that asks is found. `None`: there is no such page (a kernel before 4.14), and process ids must do.
-    page: Option<&'static Word>,
+    /// Where the stamp of the process that asks is found.
+    #[cfg(not(loom))]
+    page: &'static Word,
 }
 
-/// The page, once made, is never unmapped, so references into it are good for ever.
-static PAGE: OnceLock<Option<MmapRaw>> = OnceLock::new();
-/// The last stamp given out; inherited by children, who then take the next.
-static LAST: Mutex<u64> = Mutex::new(0);
+#[cfg(not(loom))]
+mod stamp {
+    use super::*;
 
+    /// The page, once made, is never unmapped, so references into it are good for ever.
+    static PAGE: OnceLock<MmapRaw> = OnceLock::new();
+    /// The last stamp given out; inherited by children, who then take the next.
+    static LAST: Mutex<u64> = Mutex::new(0);
+
+    impl Stamp {
+        /// The stamp of the process that asks; makes one for it at first.
+        pub(crate) fn current() -> io::Result<Self> {
+            let _gate = gate();
+            let page = page()?;
+            let mut value = page.load(SeqCst);
+            if value == 0 {
+                let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+                *last += 1;
+                value = *last;
+                page.store(value, SeqCst);
+            }
+            Ok(Self { value, page })
+        }
+
+        /// Whether the process that took this stamp is the one that asks. One load.
+        #[inline(always)]
+        pub(crate) fn is_current(self) -> bool {
+            self.page.load(Relaxed) == self.value
+        }
+    }
+
+    /// The page's first word. To be called under the gate.
+    fn page() -> io::Result<&'static Word> {
+        if PAGE.get().is_none() {
+            let page = map::private_page()?;
+            map::wipe_on_fork(&page)?;
+            let _ = PAGE.set(page);
+        }
+        let page = PAGE.get().ok_or_else(|| io::Error::from(io::ErrorKind::Other))?;
+        // SAFETY: the page is mapped for ever, zeroed or written as a Word only, and page-aligned.
+        Ok(unsafe { &*page.as_ptr().cast::<Word>() })
+    }
+}
+
+/// Models do not fork.
+#[cfg(loom)]
 impl Stamp {
-    /// The stamp of the process that asks; makes one for it at first.
-    pub(crate) fn current() -> Self {
-        let _gate = gate();
-        let Some(page) = page_word() else {
-            return Self { value: u64::from(std::process::id()), page: None };
-        };
-        let mut value = page.load(SeqCst);
-        if value == 0 {
-            let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-            *last += 1;
-            value = *last;
-            page.store(value, SeqCst);
-        }
-        Self { value, page: Some(page) }
+    pub(crate) fn current() -> io::Result<Self> {
+        Ok(Self {})
     }
 
-    /// Whether the process that took this stamp is the one that asks. One load.
-    #[inline(always)]
     pub(crate) fn is_current(self) -> bool {
-        match self.page {
-            Some(page) => page.load(Relaxed) == self.value,
-            None => cfg!(loom) || u64::from(std::process::id()) == self.value,
-        }
+        true
     }
-}
-
-fn page_word() -> Option<&'static Word> {
-    if cfg!(loom) {
-        return None;
-    }
-    let page = PAGE
-        .get_or_init(|| {
-            let page = map::private_page().ok()?;
-            map::wipe_on_fork(&page).ok()?;
-            Some(page)
-        })
-        .as_ref()?;
-    // SAFETY: the page is mapped for ever, zeroed or written as a Word only, and page-aligned.
-    Some(unsafe { &*page.as_ptr().cast::<Word>() })
 }

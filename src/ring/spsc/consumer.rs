@@ -82,8 +82,7 @@ impl<T: Shared> Consumer<T> {
         if !self.side.is_current() {
             return Err(PopError::Forked);
         }
-        let mut value = T::zeroed();
-        copy::load_bytes(cell.value(), bytemuck::bytes_of_mut(&mut value));
+        let value = copy::load(cell.value());
         self.advance(1);
         Ok(value)
     }
@@ -132,7 +131,7 @@ impl<T: Shared> Consumer<T> {
         let mut count = 0;
         for (index, place) in (0..self.capacity()).zip(to.iter_mut()) {
             let Some(cell) = self.next(index) else { break };
-            copy::load_bytes(cell.value(), bytemuck::bytes_of_mut(place));
+            *place = copy::load(cell.value());
             count += 1;
         }
         if count == 0 && !to.is_empty() {

@@ -196,7 +196,7 @@ impl<T: Shared> Producer<T> {
     #[inline(always)]
     fn put(&self, position: u64, value: &T) {
         let cell = self.cells.at(position);
-        copy::store_bytes(cell.value(), bytemuck::bytes_of(value));
+        copy::store(cell.value(), value);
         // Pairs with the consumer's acquire load of the mark: who sees it sees the value.
         cell.mark().store(position.wrapping_add(1), Release);
     }
@@ -225,6 +225,7 @@ impl<T: Shared> Producer<T> {
     }
 
     /// Learns where the consumer is: by its published position, or, if that tells nothing new, by its exact one.
+    #[cold]
     fn refresh(&mut self) -> Result<(), PushError> {
         let capacity = self.cells.capacity();
         let known = self.limit.wrapping_sub(capacity);
