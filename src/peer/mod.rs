@@ -1,0 +1,15 @@
+//! Who is alive: the processes of a domain, known by cookies that are never reused.
+//!
+//! A process is a *peer* while it holds any handle that needs to own something. Whether a peer lives is asked of the kernel, which
+//! drops the peer's lock with its address space; no timeout, no pid and no signal ever decides it. See ARCHITECTURE.md, "Peers".
+//!
+//! **If a peer dies**, the next question about its cookie answers "dead", within the microseconds the question takes.
+
+mod cookie;
+mod member;
+mod registry;
+
+pub(crate) use cookie::Cookie;
+pub(crate) use member::Member;
+pub use registry::PeerInfo;
+pub(crate) use registry::{Peer, peers};

@@ -1,0 +1,248 @@
+//! The registry `@peers` of a domain, and this process's place in it. The protocol is in ARCHITECTURE.md, "Peers".
+
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::cookie::{Cookie, SLOTS};
+use crate::base::access::{Access, ReadOnly};
+use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::base::copy;
+use crate::segment::create::{self, Blueprint};
+use crate::segment::header::GEOMETRY_WORDS;
+use crate::segment::name::Name;
+use crate::segment::open::{self, Expected};
+use crate::segment::region::Words;
+use crate::segment::{Domain, Error, Kind, Options, Owner, Reason, Segment};
+use crate::sys::fork::{self, Stamp};
+use crate::sys::{clock, lock, process};
+
+const VERSION: u32 = 1;
+/// Lock byte of slot 0; slot `n` is `n` further. Far from those of the segment itself.
+const FIRST_LOCK_BYTE: u64 = 1 << 32;
+
+/// Words of a slot, and what is where.
+const SLOT_WORDS: usize = 8;
+const INCARNATION: usize = 0;
+const PID: usize = 1;
+const START: usize = 2;
+const COMMAND: usize = 3;
+const COMMAND_WORDS: usize = 2;
+
+/// This process as a peer of a domain, as long as any handle needs it.
+pub(crate) struct Peer {
+    registry: Option<Registry>,
+    cookie: Cookie,
+    stamp: Stamp,
+}
+
+struct Registry {
+    segment: Segment,
+    table: Words,
+    first_incarnation: u64,
+}
+
+/// The peers this process is, one per domain. Locked only under the fork gate, so never in the middle of a fork.
+static JOINED: Mutex<Vec<(PathBuf, Weak<Peer>)>> = Mutex::new(Vec::new());
+
+impl Peer {
+    /// This process's peer in the domain, registered if it is not yet.
+    pub(crate) fn join(domain: &Domain) -> Result<Arc<Self>, Error> {
+        let _gate = fork::gate();
+        let mut joined = JOINED.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = domain.path(&Name::peers());
+        joined.retain(|(_, peer)| peer.strong_count() > 0);
+        let known = joined.iter().filter(|(at, _)| *at == path).find_map(|(_, peer)| peer.upgrade());
+        if let Some(peer) = known.filter(|peer| peer.is_current()) {
+            return Ok(peer);
+        }
+        let peer = Arc::new(Self::register(domain)?);
+        joined.retain(|(at, _)| *at != path);
+        joined.push((path, Arc::downgrade(&peer)));
+        Ok(peer)
+    }
+
+    fn register(domain: &Domain) -> Result<Self, Error> {
+        let name = Name::peers();
+        let (mode, group) = domain.registry_access();
+        let owner = if mode & 0o066 == 0 { Owner::Me } else { Owner::Anyone };
+        let mut options = Options::new().mode(mode).owner(owner);
+        options.group = group;
+        let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
+        let mut geometry = [0; GEOMETRY_WORDS];
+        geometry[0] = SLOTS;
+        // In units of 1.024 us, so that a registry made later starts above every incarnation of an earlier one.
+        geometry[1] = clock::boot_ns() >> 10;
+        let body = SLOTS * (SLOT_WORDS as u64) * 8;
+        let blueprint = Blueprint {
+            kind: Kind::PEERS,
+            kind_version: VERSION,
+            geometry,
+            schema: None,
+            body,
+            committed: body,
+        };
+        let (segment, (table, first_incarnation, cookie)) = create::open_or_create(
+            domain,
+            &name,
+            || open::attach(domain, &name, &options, expected, true, take_slot),
+            || create::create(domain, &name, blueprint.clone(), &options, true, |_| (), take_slot),
+        )?;
+        let registry = Registry { segment, table, first_incarnation };
+        Ok(Self { registry: Some(registry), cookie, stamp: Stamp::current() })
+    }
+
+    /// A peer without a registry, whose others all live: to run protocols without a segment.
+    #[cfg(any(test, loom))]
+    pub(crate) fn model(slot: u64) -> Arc<Self> {
+        Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current() })
+    }
+
+    pub(crate) fn cookie(&self) -> Cookie {
+        self.cookie
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Whether this is the process that registered, not a forked child of it.
+    pub(crate) fn is_current(&self) -> bool {
+        self.stamp.is_current()
+    }
+
+    /// Whether the peer of this cookie lives. Asks the kernel; some microseconds.
+    ///
+    /// # Errors
+    ///
+    /// The question cannot be asked: no descriptor left, the registry removed by hand, or asked in a forked child.
+    pub(crate) fn is_alive(&self, cookie: Cookie) -> Result<bool, Error> {
+        let Some(registry) = &self.registry else { return Ok(true) };
+        if !self.is_current() {
+            return Err(registry.segment.error(Reason::Forked));
+        }
+        if cookie == self.cookie {
+            return Ok(true);
+        }
+        if registry.incarnation(cookie.slot()) != Some(cookie.incarnation()) {
+            return Ok(false);
+        }
+        let _gate = fork::gate();
+        let file = registry.segment.reopen(false)?;
+        is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))
+    }
+
+    /// What people know of the peer of this cookie: its process id and command, if its slot still tells.
+    pub(crate) fn describe(&self, cookie: Cookie) -> Option<PeerInfo> {
+        let registry = self.registry.as_ref().filter(|_| self.is_current())?;
+        if registry.incarnation(cookie.slot()) != Some(cookie.incarnation()) {
+            return None;
+        }
+        info(&registry.table, cookie.slot())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let Some(registry) = self.registry.as_ref().filter(|_| self.stamp.is_current()) else { return };
+        if let Some(words) = slot(&registry.table, self.cookie.slot()) {
+            // A hint for who looks for a free slot.
+            words[PID].store(0, Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({:?})", self.cookie)
+    }
+}
+
+impl Registry {
+    fn incarnation(&self, slot_number: u64) -> Option<u64> {
+        let words = slot(&self.table, slot_number)?;
+        Some(self.first_incarnation.wrapping_add(words[INCARNATION].load(Acquire)))
+    }
+}
+
+/// Wins the lock of a slot and fills the slot in.
+fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Reason> {
+    let table = segment.body();
+    let [slots, first_incarnation, ..] = *segment.geometry();
+    if slots != SLOTS || first_incarnation == 0 || (table.len() as u64) < SLOTS * SLOT_WORDS as u64 {
+        return Err(Reason::Field { what: "number of peer slots", expected: SLOTS.to_string(), found: slots });
+    }
+    let looks_free = |number: &u64| slot(&table, *number).is_some_and(|words| words[PID].load(Relaxed) == 0);
+    let (free, rest): (Vec<u64>, Vec<u64>) = (0..SLOTS).partition(looks_free);
+    for number in free.into_iter().chain(rest) {
+        let byte = FIRST_LOCK_BYTE + number;
+        if !lock::exclude(file, byte).map_err(|error| Reason::os("lock a peer slot", error))? {
+            continue;
+        }
+        let Some(words) = slot(&table, number) else { continue };
+        // Ours alone now. Whoever had it is gone, and with the next store all its cookies are dead.
+        let raised = words[INCARNATION].load(Relaxed).wrapping_add(1);
+        words[INCARNATION].store(raised, Release);
+        words[START].store(process::start_ticks(), Relaxed);
+        let mut command = process::command().into_bytes();
+        command.resize(COMMAND_WORDS * 8, 0);
+        copy::store_bytes(words.get(COMMAND..COMMAND + COMMAND_WORDS).unwrap_or_default(), &command);
+        words[PID].store(process::id().into(), Relaxed);
+        return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
+    }
+    Err(Reason::TooManyPeers(SLOTS))
+}
+
+fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::region::WordArray<SLOT_WORDS, A>> {
+    table.array(usize::try_from(number).ok()?.checked_mul(SLOT_WORDS)?)
+}
+
+fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
+    lock::is_held(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
+}
+
+/// A live peer of a domain, for people to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// Process id, in its own pid namespace.
+    pub pid: u32,
+    /// Command name, at most 15 bytes.
+    pub command: String,
+    /// When the process started, in clock ticks since boot.
+    pub started: u64,
+}
+
+fn info<A: Access>(table: &Words<A>, number: u64) -> Option<PeerInfo> {
+    let words = slot(table, number)?;
+    let mut command = [0; COMMAND_WORDS * 8];
+    copy::load_bytes(words.get(COMMAND..COMMAND + COMMAND_WORDS)?, &mut command);
+    let end = command.iter().position(|&byte| byte == 0).unwrap_or(command.len());
+    Some(PeerInfo {
+        pid: u32::try_from(words[PID].load(Relaxed)).unwrap_or(0),
+        command: String::from_utf8_lossy(command.get(..end)?).into_owned(),
+        started: words[START].load(Relaxed),
+    })
+}
+
+/// The live peers of a domain, looked at from outside; none if there is no registry.
+pub(crate) fn peers(domain: &Domain) -> Result<Vec<PeerInfo>, Error> {
+    let options = Options::new().owner(Owner::Anyone);
+    let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
+    let outcome = open::attach(domain, &Name::peers(), &options, expected, true, |file, segment: &Segment<ReadOnly>| {
+        let table = segment.body();
+        let mut found = Vec::new();
+        for number in 0..SLOTS {
+            if is_locked(file, number)? {
+                found.extend(info(&table, number));
+            }
+        }
+        Ok(found)
+    });
+    match outcome {
+        Ok((_, found)) => Ok(found),
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}

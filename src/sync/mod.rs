@@ -1,0 +1,4 @@
+//! Waiting for what another process does: spin while that pays, then sleep, and ask now and then whether the other still lives.
+
+pub(crate) mod bell;
+pub(crate) mod spin;

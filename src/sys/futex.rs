@@ -1,0 +1,60 @@
+//! Sleeping on the low half of a shared word: `futex(2)` without the private flag, since the sleepers are in different processes.
+//!
+//! # Safety
+//!
+//! The unsafe code here is the `futex` system call on the address of a live [`Word`], of which the kernel reads 4 bytes.
+#![allow(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::base::access::Access;
+use crate::base::atomic::Word;
+
+/// Sleeps while the low half of `word` is `expected`, at most `limit`. Returns for any reason: look at the condition again.
+///
+/// Works on read-only mappings (from Linux 5.14 on a true sleep; before, it may return at once with `EFAULT`, and we nap instead).
+#[cfg(not(loom))]
+pub(crate) fn wait<A: Access>(word: &Word<A>, expected: u32, limit: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(limit.subsec_nanos()),
+    };
+    // SAFETY: the word is live and 8-aligned; its low half is its first 4 bytes (little-endian). The timeout outlives the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_futex, core::ptr::from_ref(word), libc::FUTEX_WAIT, expected, &raw const timeout)
+    };
+    if result == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT) {
+        std::thread::sleep(limit.min(Duration::from_millis(1)));
+    }
+}
+
+/// Wakes everybody who sleeps on `word`.
+#[cfg(not(loom))]
+pub(crate) fn wake_all(word: &Word) {
+    // SAFETY: the word is live and 8-aligned.
+    unsafe { libc::syscall(libc::SYS_futex, core::ptr::from_ref(word), libc::FUTEX_WAKE, libc::c_int::MAX) };
+}
+
+#[cfg(loom)]
+mod model {
+    use loom::sync::{Condvar, Mutex};
+
+    loom::lazy_static! {
+        pub(super) static ref BED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+    }
+}
+
+/// loom's stand-in never times out, so that a lost wake-up is a deadlock, which loom reports.
+#[cfg(loom)]
+pub(crate) fn wait<A: Access>(word: &Word<A>, expected: u32, _limit: Duration) {
+    let guard = model::BED.0.lock().unwrap();
+    if word.load(crate::base::atomic::Ordering::SeqCst) as u32 == expected {
+        drop(model::BED.1.wait(guard).unwrap());
+    }
+}
+
+#[cfg(loom)]
+pub(crate) fn wake_all(_word: &Word) {
+    drop(model::BED.0.lock().unwrap());
+    model::BED.1.notify_all();
+}

@@ -1,0 +1,51 @@
+//! Mappings, by way of `memmap2`.
+//!
+//! # Safety
+//!
+//! The unsafe code here is one `madvise` that `memmap2` does not offer, on a whole private mapping of ours.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+
+/// Maps the first `length` bytes of the file, shared, for reading and (if `writable`) writing.
+pub(crate) fn map(file: &File, length: usize, writable: bool) -> io::Result<MmapRaw> {
+    let mut options = MmapOptions::new();
+    options.len(length);
+    if writable { options.map_raw(file) } else { options.map_raw_read_only(file) }
+}
+
+/// A private anonymous page of zeros.
+pub(crate) fn private_page() -> io::Result<MmapRaw> {
+    MmapOptions::new().len(4096).map_anon().map(MmapRaw::from)
+}
+
+/// Forked children do not inherit the mapping.
+pub(crate) fn not_on_fork(map: &MmapRaw) -> io::Result<()> {
+    map.advise(Advice::DontFork)
+}
+
+/// Forked children find zeros in the mapping.
+pub(crate) fn wipe_on_fork(map: &MmapRaw) -> io::Result<()> {
+    // SAFETY: the range is exactly the live mapping; the advice concerns children only.
+    let result = unsafe { libc::madvise(map.as_mut_ptr().cast(), map.len(), libc::MADV_WIPEONFORK) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Asks for huge pages; whether they come depends on the system's settings.
+pub(crate) fn want_huge_pages(map: &MmapRaw) -> io::Result<()> {
+    map.advise(Advice::HugePage)
+}
+
+/// Faults every page in now, for writing if the mapping is writable. Falls back to nothing on kernels before 5.14.
+pub(crate) fn prefault(map: &MmapRaw, length: usize, writable: bool) -> io::Result<()> {
+    let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
+    map.advise_range(advice, 0, length)
+}
+
+/// Keeps the mapping in memory (`mlock`).
+pub(crate) fn lock_in_memory(map: &MmapRaw) -> io::Result<()> {
+    map.lock()
+}

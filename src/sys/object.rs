@@ -1,0 +1,135 @@
+//! Named and nameless files in the shared-memory directory.
+//!
+//! # Safety
+//!
+//! The unsafe code here is system calls that take a borrowed descriptor, integers, and NUL-terminated paths or structures on the stack.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+
+use crate::base::crash;
+
+/// Opens what is there, without following a symbolic link, waiting for a FIFO's other end or becoming a terminal's child.
+pub(crate) fn open(path: &Path, writable: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(writable)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+}
+
+/// A new file without a name, for its creator alone; `None` where the file system has no `O_TMPFILE`.
+pub(crate) fn create_nameless(directory: &Path) -> io::Result<Option<File>> {
+    match OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(directory) {
+        Ok(file) => Ok(Some(file)),
+        // Kernels and file systems that do not know the flag see a directory opened for writing.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A new file under a name that nobody has, for its creator alone.
+pub(crate) fn create_exclusive(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    crash::point();
+    Ok(file)
+}
+
+/// Gives a nameless file its name; `EEXIST` if the name is taken.
+pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
+    let target = c_path(path)?;
+    let source = c_path(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))?;
+    // SAFETY: both paths are NUL-terminated and outlive the call.
+    let result = unsafe {
+        libc::linkat(libc::AT_FDCWD, source.as_ptr(), libc::AT_FDCWD, target.as_ptr(), libc::AT_SYMLINK_FOLLOW)
+    };
+    let mut outcome = check(result);
+    if matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        // No /proc here. Linking by descriptor alone needs CAP_DAC_READ_SEARCH before Linux 6.10.
+        // SAFETY: the empty path is a C literal and the target outlives the call; the descriptor is open.
+        let result = unsafe {
+            libc::linkat(file.as_raw_fd(), c"".as_ptr(), libc::AT_FDCWD, target.as_ptr(), libc::AT_EMPTY_PATH)
+        };
+        outcome = check(result);
+    }
+    outcome.inspect(|()| crash::point())
+}
+
+/// Renames a file to a name that must be free; `EEXIST` if it is taken.
+pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let source = c_path(from)?;
+    let target = c_path(to)?;
+    // SAFETY: both paths are NUL-terminated and outlive the call.
+    let result = unsafe {
+        libc::renameat2(
+            libc::AT_FDCWD,
+            source.as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            libc::RENAME_NOREPLACE,
+        )
+    };
+    check(result).inspect(|()| crash::point())
+}
+
+/// Takes the name away; who maps the object keeps it.
+pub(crate) fn unlink(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path).inspect(|()| crash::point())
+}
+
+/// Sets the length; the pages are not there yet.
+pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
+    file.set_len(length).inspect(|()| crash::point())
+}
+
+/// Makes sure that the pages of the first `length` bytes are there (`fallocate`): from then on touching them cannot fail.
+pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
+    let length = libc::off_t::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    loop {
+        // SAFETY: integers and an open descriptor.
+        let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length) };
+        match check(result) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome.inspect(|()| crash::point()),
+        }
+    }
+}
+
+/// Sets the permission bits, whatever the umask, and the group.
+pub(crate) fn grant(file: &File, mode: u32, group: Option<u32>) -> io::Result<()> {
+    if group.is_some() {
+        fchown(file, None, group)?;
+    }
+    file.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Bytes left on the file system that holds `path`.
+pub(crate) fn space_left(path: &Path) -> io::Result<u64> {
+    let path = c_path(path)?;
+    let mut stat = core::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path is NUL-terminated and `stat` a valid place for the result.
+    check(unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) })?;
+    // SAFETY: all-zero is a valid statvfs, and the call has filled it.
+    let stat = unsafe { stat.assume_init() };
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

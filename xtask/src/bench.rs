@@ -1,0 +1,65 @@
+//! `cargo xtask bench`: a thin front for `benches/compare`, a manifest of its own so that rivals never enter the root's.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+
+use anyhow::{Result, bail};
+
+use crate::run::{cargo, root};
+
+const MANIFEST: &str = "benches/compare/Cargo.toml";
+
+/// Arguments of `cargo xtask bench`, all handed on to the binary `compare`.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Benchmarks to run; all of them if none is named
+    names: Vec<String>,
+    /// Run for a short time: numbers to look at, not to publish
+    #[arg(long)]
+    quick: bool,
+    /// Write the results to this file as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// List the benchmarks
+    #[arg(long)]
+    list: bool,
+}
+
+/// Builds `compare` in release, runs it where the user stands, and passes its exit status on.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    match compare(arguments) {
+        Ok(status) => passed_on(status),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(arguments: &Arguments) -> Result<ExitStatus> {
+    let manifest = root().join(MANIFEST);
+    if !manifest.exists() {
+        bail!("there is nothing to run: {MANIFEST} does not exist in this checkout");
+    }
+    let mut run = cargo(&["run", "--release", "--bin", "compare", "--manifest-path"]).here()?.arg(manifest).arg("--");
+    if arguments.quick {
+        run = run.arg("--quick");
+    }
+    if arguments.list {
+        run = run.arg("--list");
+    }
+    if let Some(file) = &arguments.json {
+        run = run.arg("--json").arg(file);
+    }
+    for name in &arguments.names {
+        run = run.arg(name);
+    }
+    run.status()
+}
+
+/// The same number as a shell would report: the exit code, or 128 and the signal.
+fn passed_on(status: ExitStatus) -> ExitCode {
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
