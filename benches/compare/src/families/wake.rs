@@ -2,7 +2,6 @@
 
 use std::hint::spin_loop;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -21,8 +20,11 @@ pub(crate) trait Sleeper: Sized {
     fn recv(&mut self) -> u64;
 }
 
-/// How long the sender waits until the receiver surely sleeps: longer than anyone spins.
-const ASLEEP: Duration = Duration::from_millis(1);
+/// How long the sender waits until the receiver surely sleeps: longer than anyone spins, and 2 to 6 ms by a number's hash, so
+/// that it falls neither in step nor out of step with the slices in which anyone sleeps.
+fn asleep(number: u64) -> u64 {
+    2_000_000 + (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 42) % 4_000_000
+}
 
 /// Against a bare futex.
 pub(crate) fn one_way(run: &mut Run<'_>) -> Fallible<()> {
@@ -65,7 +67,7 @@ pub(crate) fn exchange<S: Sleeper>(context: &Context) -> Fallible<Value> {
             spin_loop();
         }
         // Awake meanwhile: a core that went idle would be slow to send.
-        let until = now_ns() + ASLEEP.as_nanos() as u64;
+        let until = now_ns() + asleep(number);
         while now_ns() < until {
             spin_loop();
         }
