@@ -8,9 +8,9 @@
 pub(crate) fn point() {}
 
 #[cfg(feature = "__crash-points")]
-pub use armed::{arm, passed};
-#[cfg(feature = "__crash-points")]
 pub(crate) use armed::point;
+#[cfg(feature = "__crash-points")]
+pub use armed::{arm, passed};
 
 #[cfg(feature = "__crash-points")]
 mod armed {
@@ -42,10 +42,11 @@ mod armed {
 
     #[inline(always)]
     pub(crate) fn point() {
-        if PASSED.load(SeqCst) != DISARMED && PASSED.fetch_add(1, SeqCst) + 1 == FATAL.load(SeqCst) {
-            if let Some(die) = DIE.get() {
-                die();
-            }
+        if PASSED.load(SeqCst) != DISARMED
+            && PASSED.fetch_add(1, SeqCst) + 1 == FATAL.load(SeqCst)
+            && let Some(die) = DIE.get()
+        {
+            die();
         }
     }
 }

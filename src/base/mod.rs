@@ -1,6 +1,9 @@
 //! What needs no operating system: atomic words, copies made of them, and the crash points that tests kill a process at.
 
-pub mod access;
+pub(crate) mod access;
 pub(crate) mod atomic;
 pub(crate) mod copy;
+#[cfg(not(feature = "__crash-points"))]
+pub(crate) mod crash;
+#[cfg(feature = "__crash-points")]
 pub mod crash;

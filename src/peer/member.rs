@@ -20,7 +20,7 @@ impl Member {
     }
 
     /// A member of no domain, see [`Peer::model`].
-    #[cfg(any(test, loom))]
+    #[cfg(loom)]
     pub(crate) fn model(slot: u64) -> Self {
         Self { domain: None, opened_as: Peer::model(slot), became: Mutex::new(None) }
     }

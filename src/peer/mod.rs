@@ -11,5 +11,5 @@ mod registry;
 
 pub(crate) use cookie::Cookie;
 pub(crate) use member::Member;
+pub(crate) use registry::Peer;
 pub use registry::PeerInfo;
-pub(crate) use registry::{Peer, peers};

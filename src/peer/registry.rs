@@ -75,14 +75,8 @@ impl Peer {
         // In units of 1.024 us, so that a registry made later starts above every incarnation of an earlier one.
         geometry[1] = clock::boot_ns() >> 10;
         let body = SLOTS * (SLOT_WORDS as u64) * 8;
-        let blueprint = Blueprint {
-            kind: Kind::PEERS,
-            kind_version: VERSION,
-            geometry,
-            schema: None,
-            body,
-            committed: body,
-        };
+        let blueprint =
+            Blueprint { kind: Kind::PEERS, kind_version: VERSION, geometry, schema: None, body, committed: body };
         let (segment, (table, first_incarnation, cookie)) = create::open_or_create(
             domain,
             &name,
@@ -94,17 +88,13 @@ impl Peer {
     }
 
     /// A peer without a registry, whose others all live: to run protocols without a segment.
-    #[cfg(any(test, loom))]
+    #[cfg(loom)]
     pub(crate) fn model(slot: u64) -> Arc<Self> {
         Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current() })
     }
 
     pub(crate) fn cookie(&self) -> Cookie {
         self.cookie
-    }
-
-    pub(crate) fn stamp(&self) -> Stamp {
-        self.stamp
     }
 
     /// Whether this is the process that registered, not a forked child of it.
@@ -148,7 +138,7 @@ impl Drop for Peer {
         let Some(registry) = self.registry.as_ref().filter(|_| self.stamp.is_current()) else { return };
         if let Some(words) = slot(&registry.table, self.cookie.slot()) {
             // A hint for who looks for a free slot.
-            words[PID].store(0, Relaxed);
+            words.at::<PID>().store(0, Relaxed);
         }
     }
 }
@@ -162,7 +152,7 @@ impl fmt::Debug for Peer {
 impl Registry {
     fn incarnation(&self, slot_number: u64) -> Option<u64> {
         let words = slot(&self.table, slot_number)?;
-        Some(self.first_incarnation.wrapping_add(words[INCARNATION].load(Acquire)))
+        Some(self.first_incarnation.wrapping_add(words.at::<INCARNATION>().load(Acquire)))
     }
 }
 
@@ -173,7 +163,7 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
     if slots != SLOTS || first_incarnation == 0 || (table.len() as u64) < SLOTS * SLOT_WORDS as u64 {
         return Err(Reason::Field { what: "number of peer slots", expected: SLOTS.to_string(), found: slots });
     }
-    let looks_free = |number: &u64| slot(&table, *number).is_some_and(|words| words[PID].load(Relaxed) == 0);
+    let looks_free = |number: &u64| slot(&table, *number).is_some_and(|words| words.at::<PID>().load(Relaxed) == 0);
     let (free, rest): (Vec<u64>, Vec<u64>) = (0..SLOTS).partition(looks_free);
     for number in free.into_iter().chain(rest) {
         let byte = FIRST_LOCK_BYTE + number;
@@ -182,13 +172,13 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         }
         let Some(words) = slot(&table, number) else { continue };
         // Ours alone now. Whoever had it is gone, and with the next store all its cookies are dead.
-        let raised = words[INCARNATION].load(Relaxed).wrapping_add(1);
-        words[INCARNATION].store(raised, Release);
-        words[START].store(process::start_ticks(), Relaxed);
+        let raised = words.at::<INCARNATION>().load(Relaxed).wrapping_add(1);
+        words.at::<INCARNATION>().store(raised, Release);
+        words.at::<START>().store(process::start_ticks(), Relaxed);
         let mut command = process::command().into_bytes();
         command.resize(COMMAND_WORDS * 8, 0);
-        copy::store_bytes(words.get(COMMAND..COMMAND + COMMAND_WORDS).unwrap_or_default(), &command);
-        words[PID].store(process::id().into(), Relaxed);
+        copy::store_bytes(words.run(COMMAND, COMMAND_WORDS), &command);
+        words.at::<PID>().store(process::id().into(), Relaxed);
         return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
     }
     Err(Reason::TooManyPeers(SLOTS))
@@ -217,32 +207,38 @@ pub struct PeerInfo {
 fn info<A: Access>(table: &Words<A>, number: u64) -> Option<PeerInfo> {
     let words = slot(table, number)?;
     let mut command = [0; COMMAND_WORDS * 8];
-    copy::load_bytes(words.get(COMMAND..COMMAND + COMMAND_WORDS)?, &mut command);
+    copy::load_bytes(words.run(COMMAND, COMMAND_WORDS), &mut command);
     let end = command.iter().position(|&byte| byte == 0).unwrap_or(command.len());
     Some(PeerInfo {
-        pid: u32::try_from(words[PID].load(Relaxed)).unwrap_or(0),
+        pid: u32::try_from(words.at::<PID>().load(Relaxed)).unwrap_or(0),
         command: String::from_utf8_lossy(command.get(..end)?).into_owned(),
-        started: words[START].load(Relaxed),
+        started: words.at::<START>().load(Relaxed),
     })
 }
 
-/// The live peers of a domain, looked at from outside; none if there is no registry.
-pub(crate) fn peers(domain: &Domain) -> Result<Vec<PeerInfo>, Error> {
-    let options = Options::new().owner(Owner::Anyone);
-    let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
-    let outcome = open::attach(domain, &Name::peers(), &options, expected, true, |file, segment: &Segment<ReadOnly>| {
-        let table = segment.body();
-        let mut found = Vec::new();
-        for number in 0..SLOTS {
-            if is_locked(file, number)? {
-                found.extend(info(&table, number));
+impl Domain {
+    /// The live peers of this domain: processes that hold a handle which may own something. None if there is no registry.
+    ///
+    /// # Errors
+    ///
+    /// The registry cannot be read.
+    pub fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
+        let options = Options::new().owner(Owner::Anyone);
+        let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
+        let look = |file: &File, segment: &Segment<ReadOnly>| {
+            let table = segment.body();
+            let mut found = Vec::new();
+            for number in 0..SLOTS {
+                if is_locked(file, number)? {
+                    found.extend(info(&table, number));
+                }
             }
+            Ok(found)
+        };
+        match open::attach(self, &Name::peers(), &options, expected, true, look) {
+            Ok((_, found)) => Ok(found),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            Err(error) => Err(error),
         }
-        Ok(found)
-    });
-    match outcome {
-        Ok((_, found)) => Ok(found),
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
 }

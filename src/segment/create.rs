@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::Domain;
 use super::error::{Error, Limit, Reason};
 use super::header::{GEOMETRY_WORDS, HEADER_UNIT, Header, Kind};
 use super::name::Name;
@@ -13,7 +14,6 @@ use super::region::Words;
 use super::schema::Schema;
 use super::segment::Segment;
 use super::sweep::{self, IN_USE_BYTE};
-use super::Domain;
 use crate::base::crash;
 use crate::sys::{clock, fork, lock, object, process};
 
@@ -89,8 +89,9 @@ fn plan(blueprint: Blueprint, options: &Options) -> Result<Header, Reason> {
     if mode & !0o666 != 0 || mode & 0o600 != 0o600 {
         return Err(Reason::ModeAskedFor { found: mode });
     }
-    let header_size = Header::size_for(blueprint.schema.as_ref())
-        .ok_or_else(|| Reason::Element("its description is longer than the largest header: nest fewer fields".into()))?;
+    let header_size = Header::size_for(blueprint.schema.as_ref()).ok_or_else(|| {
+        Reason::Element("its description is longer than the largest header: nest fewer fields".into())
+    })?;
     if let Some(schema) = &blueprint.schema
         && let Err(error) = Schema::parse(&schema.to_string())
     {

@@ -125,7 +125,9 @@ pub enum Reason {
     #[error(transparent)]
     Name(#[from] NameError),
     /// The shared-memory directory is missing or is no directory.
-    #[error("expected the shared-memory directory {directory}, found {found}: mount a tmpfs there or set SHAREDWARE_DIR")]
+    #[error(
+        "expected the shared-memory directory {directory}, found {found}: mount a tmpfs there or set SHAREDWARE_DIR"
+    )]
     Directory {
         /// The directory.
         directory: PathBuf,
@@ -142,7 +144,9 @@ pub enum Reason {
     #[error("expected a segment, found {0}: remove it by hand if nobody needs it")]
     NotAFile(FileKind),
     /// The object belongs to a user we were not told to trust.
-    #[error("expected an object owned by {expected}, found one owned by uid {found}: refused, anyone could have put it there (Options::owner says whom to trust)")]
+    #[error(
+        "expected an object owned by {expected}, found one owned by uid {found}: refused, anyone could have put it there (Options::owner says whom to trust)"
+    )]
     Owner {
         /// Whom the options trust.
         expected: String,
@@ -150,7 +154,9 @@ pub enum Reason {
         found: u32,
     },
     /// The object may be accessed by more users than its creator granted.
-    #[error("expected access mode {expected:04o} as its creator granted, found {found:04o}: refused, somebody widened it")]
+    #[error(
+        "expected access mode {expected:04o} as its creator granted, found {found:04o}: refused, somebody widened it"
+    )]
     Mode {
         /// The mode in the header.
         expected: u32,
@@ -158,7 +164,9 @@ pub enum Reason {
         found: u32,
     },
     /// The mode asked for is not one.
-    #[error("expected a mode of read and write permissions that lets the owner do both (such as 0600, 0640, 0660), found {found:04o}")]
+    #[error(
+        "expected a mode of read and write permissions that lets the owner do both (such as 0600, 0640, 0660), found {found:04o}"
+    )]
     ModeAskedFor {
         /// The mode asked for.
         found: u32,
@@ -226,7 +234,9 @@ pub enum Reason {
         found: Kind,
     },
     /// The structure's own layout has another version.
-    #[error("expected version {expected} of the layout of a {kind}, found {found}: use one version of sharedware on both sides")]
+    #[error(
+        "expected version {expected} of the layout of a {kind}, found {found}: use one version of sharedware on both sides"
+    )]
     KindVersion {
         /// The structure.
         kind: Kind,

@@ -229,7 +229,7 @@ impl Header {
             return Err(Reason::WordSize { found: bits });
         }
         let size = u64::from_le_bytes(take(first, AT_HEADER_SIZE));
-        if size == 0 || size % HEADER_UNIT != 0 || size > HEADER_LARGEST {
+        if size == 0 || !size.is_multiple_of(HEADER_UNIT) || size > HEADER_LARGEST {
             let expected = format!("a multiple of {HEADER_UNIT} up to {HEADER_LARGEST}");
             return Err(Reason::Field { what: "header size", expected, found: size });
         }
@@ -290,7 +290,7 @@ impl Header {
 
 /// Whether a committed size can be, given the segment's first committed size and capacity.
 pub(crate) fn check_committed(committed: u64, first: u64, capacity: u64) -> Result<(), Reason> {
-    let whole = committed == capacity || committed % HEADER_UNIT == 0;
+    let whole = committed == capacity || committed.is_multiple_of(HEADER_UNIT);
     if committed < first || committed > capacity || !whole {
         let expected = format!("from {first} to {capacity}, in units of {HEADER_UNIT}");
         return Err(Reason::Field { what: "committed size", expected, found: committed });
@@ -315,8 +315,7 @@ fn decode_schema(bytes: &[u8]) -> Result<Option<Schema>, Reason> {
     }
     let size = u32::from_le_bytes(take(bytes, AT_ELEMENT_SIZE));
     let align = u32::from_le_bytes(take(bytes, AT_ELEMENT_ALIGN));
-    for (what, expected, found) in
-        [("element size", schema.size(), size), ("element alignment", schema.align(), align)]
+    for (what, expected, found) in [("element size", schema.size(), size), ("element alignment", schema.align(), align)]
     {
         if expected as u64 != u64::from(found) {
             return Err(Reason::Field { what, expected: expected.to_string(), found: found.into() });

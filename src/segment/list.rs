@@ -10,7 +10,8 @@ use super::name::Name;
 use super::schema::Schema;
 use super::sweep::IN_USE_BYTE;
 use super::{Domain, open};
-use crate::sys::{fork, lock, process};
+use crate::sys::process::{self, Process};
+use crate::sys::{fork, lock};
 
 /// A segment as its header tells it, or why what stands there is none.
 #[derive(Debug)]
@@ -46,15 +47,13 @@ pub struct Entry {
     pub geometry: [u64; 8],
 }
 
-/// A process that maps a segment.
-pub type User = process::Process;
-
 impl Domain {
     /// What this domain holds, in order of names: each a segment, or a name and why what stands there is none.
     ///
     /// # Errors
     ///
     /// The directory cannot be read.
+    #[allow(clippy::type_complexity, reason = "an outcome for each name, and one for the whole")]
     pub fn list(&self) -> Result<Vec<(String, Result<Entry, Error>)>, Error> {
         let mut entries = Vec::new();
         for name in self.names()? {
@@ -81,7 +80,7 @@ impl Domain {
     /// # Errors
     ///
     /// There is no such segment, or `/proc` cannot be read.
-    pub fn users(&self, name: &str) -> Result<Vec<User>, Error> {
+    pub fn users(&self, name: &str) -> Result<Vec<Process>, Error> {
         let path = self.stat(name)?.path;
         let os = |error| self.explain(&path, Reason::os("see who uses it", error));
         let metadata = path.symlink_metadata().map_err(os)?;

@@ -1,6 +1,8 @@
 //! Named segments of shared memory: made whole, opened only if they are what they say, gone when nobody uses them.
 
 mod access_bytes;
+pub(crate) mod buffer;
+pub(crate) mod cells;
 pub(crate) mod create;
 mod domain;
 mod error;
@@ -15,6 +17,7 @@ pub mod schema;
 mod segment;
 mod sweep;
 
+pub use crate::sys::process::Process;
 pub use domain::Domain;
 pub use error::{Error, FileKind, Limit, Reason};
 pub use header::Kind;

@@ -76,10 +76,6 @@ impl Name {
         Self(name.to_owned())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub(crate) fn is_temporary(&self) -> bool {
         self.0.starts_with(Self::TEMPORARY)
     }
@@ -96,13 +92,7 @@ pub(crate) fn check_domain(name: &str) -> Result<(), NameError> {
     check("domain name", name, LONGEST_DOMAIN, "A-Z a-z 0-9 _ -", false)
 }
 
-fn check(
-    what: &'static str,
-    name: &str,
-    longest: usize,
-    allowed: &'static str,
-    dots: bool,
-) -> Result<(), NameError> {
+fn check(what: &'static str, name: &str, longest: usize, allowed: &'static str, dots: bool) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty { what, longest, allowed });
     }
@@ -138,7 +128,10 @@ mod tests {
             (&"x".repeat(129), "the segment name has 129 bytes: at most 128 are allowed"),
             (".a", "the segment name \".a\" has '.' at byte 0: use A-Z a-z 0-9 . _ -, and do not start with '.'"),
             ("a/b", "the segment name \"a/b\" has '/' at byte 1: use A-Z a-z 0-9 . _ -, and do not start with '.'"),
-            ("@peers", "the segment name \"@peers\" has '@' at byte 0: use A-Z a-z 0-9 . _ -, and do not start with '.'"),
+            (
+                "@peers",
+                "the segment name \"@peers\" has '@' at byte 0: use A-Z a-z 0-9 . _ -, and do not start with '.'",
+            ),
             ("é", "the segment name \"é\" has 'é' at byte 0: use A-Z a-z 0-9 . _ -, and do not start with '.'"),
             ("a\0", "the segment name \"a\\0\" has '\\0' at byte 1: use A-Z a-z 0-9 . _ -, and do not start with '.'"),
         ] {

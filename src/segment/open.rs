@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use memmap2::MmapRaw;
 
+use super::Domain;
 use super::error::{Error, FileKind, Limit, Reason};
 use super::header::{HEADER_UNIT, Header, Kind, Lifetime};
 use super::name::Name;
@@ -17,7 +18,6 @@ use super::region::{Mapped, Words};
 use super::schema::Schema;
 use super::segment::Segment;
 use super::sweep::{self, IN_USE_BYTE, Retire};
-use super::Domain;
 use crate::base::access::Access;
 use crate::sys::{fork, lock, map, object, process};
 
@@ -113,7 +113,9 @@ fn attempt(
     let locking = |error| Reason::os("lock it", error);
     if header.lifetime == Lifetime::WhileUsed && !lock::is_held(&file, IN_USE_BYTE).map_err(locking)? {
         // What a crash left counts as gone. (Who may only read leaves it to others to remove.)
-        if writable && sweep::remove_unused(&file, path).map_err(|error| Reason::os("remove it", error))? == sweep::Fate::InUse {
+        if writable
+            && sweep::remove_unused(&file, path).map_err(|error| Reason::os("remove it", error))? == sweep::Fate::InUse
+        {
             return Ok(None);
         }
         return Err(Reason::NotFound);
@@ -154,8 +156,7 @@ pub(crate) fn adopt<A: Access, R>(
     } else {
         None
     };
-    let retire =
-        (header.lifetime == Lifetime::WhileUsed).then(|| Retire { path: path.to_owned(), name: name.clone() });
+    let retire = (header.lifetime == Lifetime::WhileUsed).then(|| Retire { path: path.to_owned(), name: name.clone() });
     let words = Words::of_mapping(Mapped::new(map, stamp, retire));
     let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
     let segment = Segment::new(path, words, header, memory, (metadata.dev(), metadata.ino()));

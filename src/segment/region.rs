@@ -80,7 +80,7 @@ impl<A: Access> Words<A> {
     }
 
     /// Words of private memory, to run a protocol without a segment.
-    #[cfg(any(test, loom))]
+    #[cfg(loom)]
     pub(crate) fn on_heap(words: Vec<Word<A>>) -> Self {
         let words = Arc::new(words);
         Self { start: NonNull::from(words.as_slice()).cast(), length: words.len(), backing: words }
@@ -129,18 +129,23 @@ pub(crate) struct WordArray<const N: usize, A: Access = ReadWrite> {
     words: Words<A>,
 }
 
-impl<const N: usize, A: Access> Deref for WordArray<N, A> {
-    type Target = [Word<A>; N];
-
+impl<const N: usize, A: Access> WordArray<N, A> {
+    /// The word at a constant index, which is checked when compiling.
     #[inline(always)]
-    fn deref(&self) -> &[Word<A>; N] {
-        // SAFETY: `words` has exactly N words.
-        unsafe { self.words.start.cast().as_ref() }
+    pub(crate) fn at<const I: usize>(&self) -> &Word<A> {
+        const { assert!(I < N) };
+        // SAFETY: `words` has exactly N words, and I is below N.
+        unsafe { self.words.get_unchecked(I) }
+    }
+
+    /// The words `from..from + length`.
+    pub(crate) fn run(&self, from: usize, length: usize) -> &[Word<A>] {
+        self.words.get(from..from + length).unwrap_or_default()
     }
 }
 
 impl<const N: usize, A: Access> fmt::Debug for WordArray<N, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        f.debug_list().entries(self.words.iter()).finish()
     }
 }

@@ -163,7 +163,7 @@ impl<A: Access> Segment<A> {
     }
 
     /// A segment that is none, around private memory, to run protocols on.
-    #[cfg(any(test, loom))]
+    #[cfg(loom)]
     pub(crate) fn model(words: Words<A>) -> Self {
         let header = Header {
             kind: Kind::RAW,
@@ -300,7 +300,7 @@ impl<A: Access> Segment<A> {
     fn window(&self, offset: u64, length: usize) -> Result<Words<A>, Error> {
         let committed = self.committed()?;
         let end = offset.checked_add(length as u64).filter(|&end| end <= committed);
-        let first = usize::try_from(offset / 8).ok().filter(|_| offset % 8 == 0);
+        let first = usize::try_from(offset / 8).ok().filter(|_| offset.is_multiple_of(8));
         end.zip(first).and_then(|(_, first)| self.body().slice(first, length.div_ceil(8))).ok_or_else(|| {
             let expected = format!("a multiple of 8 with {length} bytes behind it within {committed}");
             self.error(Reason::Size { what: "an offset", expected, found: offset })

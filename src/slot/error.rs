@@ -8,7 +8,9 @@ use crate::segment::Error;
 #[non_exhaustive]
 pub enum ReadError {
     /// The slot's words contradict each other: some process has spoilt them.
-    #[error("slot {index} is spoilt: expected version {expected} in its current copy, found {found:#x}; remove the segment and create it anew")]
+    #[error(
+        "slot {index} is spoilt: expected version {expected} in its current copy, found {found:#x}; remove the segment and create it anew"
+    )]
     Corrupt {
         /// Which slot.
         index: usize,

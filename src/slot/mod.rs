@@ -34,8 +34,6 @@
 
 mod cell;
 mod error;
-#[cfg(all(test, loom))]
-mod model;
 mod one;
 mod slots;
 mod turn;

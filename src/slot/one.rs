@@ -81,12 +81,7 @@ impl<T: Shared> Slot<T> {
     /// # Errors
     ///
     /// As for [`Slots::open_or_create`].
-    pub fn open_or_create_with(
-        domain: &Domain,
-        name: &str,
-        initial: T,
-        options: &Options,
-    ) -> Result<Self, Error> {
+    pub fn open_or_create_with(domain: &Domain, name: &str, initial: T, options: &Options) -> Result<Self, Error> {
         Slots::open_or_create_with(domain, name, 1, initial, options).map(|slots| Self { slots })
     }
 

@@ -5,8 +5,6 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytemuck::Zeroable;
-
 use super::cell::{self, Cell};
 use super::error::{ReadError, WriteError};
 use super::turn::{Turn, Wait};
@@ -266,9 +264,8 @@ fn attach<A: Access>(domain: &Domain, name: &str, options: &Options, schema: &Sc
 /// The number of slots, checked against everything else the header says.
 pub(super) fn check_geometry<A: Access>(segment: &Segment<A>, size: usize) -> Result<usize, Error> {
     let [length, element, copies, ..] = *segment.geometry();
-    let wrong = |what, expected: u64, found| {
-        Err(segment.error(Reason::Field { what, expected: expected.to_string(), found }))
-    };
+    let wrong =
+        |what, expected: u64, found| Err(segment.error(Reason::Field { what, expected: expected.to_string(), found }));
     if element != size as u64 {
         return wrong("size of a slot's value", size as u64, element);
     }

@@ -111,7 +111,7 @@ impl<'a> Turn<'a> {
             self.bell,
             deadline,
             spin,
-            || (self.owner.load(Relaxed) != found).then_some(()),
+            |_| (self.owner.load(Relaxed) != found).then_some(()),
             || match peer.is_alive(owner) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Dead),

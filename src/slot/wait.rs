@@ -21,7 +21,7 @@ impl<T: Shared> Slots<T, ReadWrite> {
         let missing = ReadError::OutOfRange { index, length: self.len() };
         let cell = self.cell(index).ok_or_else(|| missing.clone())?;
         let bell = cell.word(BELL).ok_or(missing)?;
-        let ready = || Some(cell.version()).filter(|&version| version != since);
+        let ready = |_| Some(cell.version()).filter(|&version| version != since);
         // Whether writers live is no matter: somebody may come and write.
         bell::wait(bell, Deadline::after(timeout), &mut Spin::new(), ready, || Ok(()))
     }

@@ -52,6 +52,15 @@ fn ring_out(bell: &Word) {
     futex::wake_all(bell);
 }
 
+/// How closely a condition is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// While spinning: may miss what happened a moment ago, if seeing it would disturb the other side.
+    Glance,
+    /// Before sleeping: must see everything.
+    Thorough,
+}
+
 /// Waits until `ready` has something: spins, then sleeps until the bell rings. At the end of each slice of sleep `check` may end the wait with
 /// an error, after one last look.
 ///
@@ -60,26 +69,26 @@ pub(crate) fn wait<R, E>(
     bell: &Word,
     deadline: Deadline,
     spin: &mut Spin,
-    mut ready: impl FnMut() -> Option<R>,
+    mut ready: impl FnMut(Look) -> Option<R>,
     mut check: impl FnMut() -> Result<(), E>,
 ) -> Result<Option<R>, E> {
-    if let Some(result) = spin.until(&mut ready) {
+    if let Some(result) = spin.until(|| ready(Look::Glance)) {
         return Ok(Some(result));
     }
     let mut slice = FIRST_SLICE;
     loop {
         bell.store(SLEEPING.into(), SeqCst);
         barrier::heavy();
-        if let Some(result) = ready() {
+        if let Some(result) = ready(Look::Thorough) {
             return Ok(Some(result));
         }
         let Some(nap) = deadline.left(slice) else { return Ok(None) };
         futex::wait(bell, SLEEPING, nap);
-        if let Some(result) = ready() {
+        if let Some(result) = ready(Look::Thorough) {
             return Ok(Some(result));
         }
         if let Err(error) = check() {
-            return ready().map_or(Err(error), |result| Ok(Some(result)));
+            return ready(Look::Thorough).map_or(Err(error), |result| Ok(Some(result)));
         }
         slice = (slice * 2).min(LONGEST_SLICE);
     }

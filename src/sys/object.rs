@@ -73,13 +73,7 @@ pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     let target = c_path(to)?;
     // SAFETY: both paths are NUL-terminated and outlive the call.
     let result = unsafe {
-        libc::renameat2(
-            libc::AT_FDCWD,
-            source.as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            libc::RENAME_NOREPLACE,
-        )
+        libc::renameat2(libc::AT_FDCWD, source.as_ptr(), libc::AT_FDCWD, target.as_ptr(), libc::RENAME_NOREPLACE)
     };
     check(result).inspect(|()| crash::point())
 }
