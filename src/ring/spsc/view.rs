@@ -46,6 +46,9 @@ impl View {
             .ok()
             .filter(|capacity| capacity.is_power_of_two())
             .and_then(|capacity| capacity.checked_mul(layout.stride));
+        // What is not committed may not be touched: its pages may not be there, nor to be had.
+        let whole = segment.committed()? == segment.capacity();
+        let length = length.filter(|_| whole);
         let parts = length.and_then(|length| words.slice(CONTROL_WORDS, length)).zip(words.array(0));
         let (cells, control) = parts.ok_or_else(|| wrong("ring capacity", capacity))?;
         Ok(Self { schema, control: Control(control), cells, layout, capacity })
