@@ -91,5 +91,10 @@ pub(crate) fn random() -> io::Result<[u8; 16]> {
 
 fn command_of(process: &str) -> String {
     let comm = fs::read(format!("/proc/{process}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(&comm).trim_end_matches('\n').to_owned()
+    printable(comm.strip_suffix(b"\n").unwrap_or(&comm))
+}
+
+/// The name that a process has given itself, harmless on a terminal.
+pub(crate) fn printable(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).replace(char::is_control, "?")
 }
