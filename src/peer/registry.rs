@@ -208,7 +208,8 @@ fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::regi
 }
 
 fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
-    lock::is_held(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
+    // Exclusively: a shared lock may be held by anybody who can read the registry.
+    lock::is_excluded(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
 }
 
 /// A live peer of a domain, for people to read.
