@@ -73,6 +73,11 @@ pub(crate) fn locked_memory_limit() -> Option<u64> {
     limit(libc::RLIMIT_MEMLOCK)
 }
 
+/// How much this process may map.
+pub(crate) fn address_space_limit() -> Option<u64> {
+    limit(libc::RLIMIT_AS)
+}
+
 fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for the result.
