@@ -256,8 +256,12 @@ impl Header {
         if capacity > file_length {
             return Err(Reason::Truncated { expected: capacity, found: file_length });
         }
-        if capacity < file_length || capacity <= header_size || !capacity.is_multiple_of(8) {
-            let expected = format!("{file_length} as the file has, beyond {header_size} and a multiple of 8");
+        if capacity < file_length {
+            let expected = format!("of the {file_length} bytes that the file has");
+            return Err(Reason::Field { what: "capacity", expected, found: capacity });
+        }
+        if capacity <= header_size || !capacity.is_multiple_of(8) {
+            let expected = format!("in multiples of 8 above {header_size}");
             return Err(Reason::Field { what: "capacity", expected, found: capacity });
         }
         let first_committed = u64::from_le_bytes(take(bytes, AT_FIRST_COMMITTED));
