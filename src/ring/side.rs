@@ -24,6 +24,8 @@ use crate::sys::fork::Stamp;
 pub(super) const SIDE_WORDS: usize = 8;
 
 const LEFT: u64 = 1 << 63;
+/// How often a side word may change under our eyes before we take it for spoilt: each time stands for a process that came and died.
+const RESTLESS: u32 = 1000;
 
 /// Which side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +95,11 @@ impl Side {
         let word = Self::word_of(&words, role);
         let mine = peer.cookie().bits();
         let mut found = word.load(Acquire);
+        let mut attempts = 0..RESTLESS;
         loop {
+            if attempts.next().is_none() {
+                return Err(AttachError::Corrupt("its owner changes all the time"));
+            }
             if let Some(owner) = owner_of(found)
                 && peer.is_alive(owner)?
             {
@@ -185,13 +191,19 @@ fn owner_of(word: u64) -> Option<Cookie> {
 
 /// The state that a side word tells of.
 fn look<A: Access>(word: &Word<A>, peer: &Peer) -> Result<PeerState, Error> {
-    let found = word.load(Acquire);
-    match owner_of(found) {
-        None if found == 0 => Ok(PeerState::Never),
-        None => Ok(PeerState::Left),
-        Some(owner) if peer.is_alive(owner)? => Ok(PeerState::Alive(peer.describe(owner))),
+    let mut found = word.load(Acquire);
+    for _ in 0..RESTLESS {
+        match owner_of(found) {
+            None if found == 0 => return Ok(PeerState::Never),
+            None => return Ok(PeerState::Left),
+            Some(owner) if peer.is_alive(owner)? => return Ok(PeerState::Alive(peer.describe(owner))),
+            Some(_) => {}
+        }
         // Dead; unless it was replaced while we asked.
-        Some(_) if word.load(Acquire) != found => look(word, peer),
-        Some(_) => Ok(PeerState::Dead),
+        match word.load(Acquire) {
+            now if now == found => break,
+            now => found = now,
+        }
     }
+    Ok(PeerState::Dead)
 }

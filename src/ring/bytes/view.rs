@@ -62,6 +62,8 @@ impl View {
         let mut found = Records { records: Vec::new(), finished: false };
         let mut at = self.control.head().load(Acquire);
         let end = at.wrapping_add(self.buffer.capacity());
+        // How often the consumer may overtake us: each time a record was copied in vain.
+        let mut overtaken = 0..1000;
         while found.records.len() < most && end.wrapping_sub(at) <= self.buffer.capacity() && end != at {
             let contiguous = self.buffer.contiguous(at);
             match Header::of(self.buffer.word(at).load(Acquire), contiguous) {
@@ -73,6 +75,9 @@ impl View {
                     // Once the consumer has passed it, the producer may have written over it while we copied.
                     let head = self.control.head().load(Relaxed);
                     if head.wrapping_sub(at).wrapping_sub(1) < u64::MAX / 2 {
+                        if overtaken.next().is_none() {
+                            break;
+                        }
                         at = head;
                         continue;
                     }
