@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! The unsafe code here is one `fcntl` with a structure on the stack and a descriptor that is open.
+//! The unsafe code here is one `fcntl` with a structure on the stack and a descriptor that is open, and stores to a mapping that is live.
 #![allow(unsafe_code)]
 
 mod input;
@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use input::{Child, NOBODY, Room, contains, domain_in, parents_room, role, root, says};
 use sharedware::ring::{Gone, PopError, spsc};
@@ -94,7 +94,7 @@ fn segments_of_another_user() {
         segment.write(0, b"hello").unwrap();
         segment
     });
-    Child::new(TEST, "nobody", room.path()).as_nobody().run();
+    Child::new(TEST, "nobody", room.path()).by_nobody().run();
     // root may do anything, so it is the more careful.
     let found = format!("owned by uid {NOBODY}");
     says(Segment::open(&domain, "mine", &Options::new()), &room.file("mine"), &["uid 0 (you)", &found]);
@@ -217,4 +217,40 @@ fn descriptors_exhausted() {
     Child::after("ulimit -n 40", TEST, "limited", room.path()).run();
     assert_eq!(room.names(), ["@peers", "ring", "slot", "x"].map(|name| format!("sharedware.t.{name}")));
     drop((segment, producer, writer));
+}
+
+/// A process that never stops changing the word of its side: whoever asks about it gets an answer. (It used to start over whenever the word
+/// had changed, by calling itself: the stack overflowed.)
+#[test]
+fn a_side_that_changes_all_the_time() {
+    #![expect(clippy::disallowed_types, reason = "stops a thread of this process")]
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let room = Room::new();
+    let ring = spsc::Ring::<u64>::create(&room.domain(), "x", 8).unwrap();
+    let mut consumer = ring.consumer().unwrap();
+    let file = File::options().read(true).write(true).open(ring.segment().path()).unwrap();
+    let map = memmap2::MmapOptions::new().map_raw(&file).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The producer's side: cookies of the dead, no two the same.
+            let side = map.as_mut_ptr().wrapping_add(4096).cast::<u64>();
+            for cookie in (1_u64..).map(|incarnation| incarnation << 13 | 4095) {
+                // SAFETY: the word is within the live mapping and aligned; it is shared memory, which anybody may write.
+                unsafe { side.write_volatile(cookie & !(1 << 63)) };
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let end = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < end {
+            let _ = consumer.peer().unwrap();
+            let _ = ring.producer();
+        }
+        let outcome = consumer.pop_timeout(Duration::from_millis(100));
+        assert!(matches!(outcome, Err(PopError::Disconnected(_) | PopError::TimedOut)), "{outcome:?}");
+        stop.store(true, Ordering::Relaxed);
+    });
 }

@@ -49,7 +49,7 @@ fn names_of_segments() {
             contains(&error.to_string(), "segment name");
         }
     }
-    assert!(room.names().is_empty(), "{:?}", room.names());
+    room.assert_empty();
     // The longest that goes.
     let longest = "x".repeat(128);
     let widest = Domain::new(&"d".repeat(64)).unwrap().in_directory(room.path());
@@ -100,7 +100,7 @@ fn sizes() {
     let error = Segment::create_growing(&domain, "x", 1, 1 << 60, &options).unwrap_err();
     assert!(matches!(error.reason(), Reason::Full { asked, .. } if *asked > 1 << 60), "{error}");
     contains(&error.to_string(), "address space");
-    assert!(room.names().is_empty(), "{:?}", room.names());
+    room.assert_empty();
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn modes() {
         let found = format!("found {mode:04o}");
         says(Segment::create(&domain, "x", 100, &Options::new().mode(mode)), &path, &["0600, 0640, 0660", &found]);
     }
-    assert!(room.names().is_empty(), "{:?}", room.names());
+    room.assert_empty();
     for mode in [0o600, 0o640, 0o644, 0o660, 0o666, 0o620] {
         let segment = Segment::create(&domain, "x", 100, &Options::new().mode(mode)).unwrap();
         assert_eq!(domain.stat("x").unwrap().owner.1, mode, "whatever the umask");
@@ -134,7 +134,7 @@ fn a_group_that_we_are_not_in() {
     }
     if root(TEST) {
         let room = Room::new();
-        Child::new(TEST, "nobody", room.path()).as_nobody().run();
-        assert!(room.names().is_empty(), "{:?}", room.names());
+        Child::new(TEST, "nobody", room.path()).by_nobody().run();
+        room.assert_empty();
     }
 }

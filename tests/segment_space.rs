@@ -73,7 +73,7 @@ fn a_full_file_system() {
     assert_eq!((asked, left), ((2 << 20) + 4096, 1 << 20));
     full(Slots::create(&domain, "x", 10_000, 0_u64), Limit::FileSystem);
     full(bytes::Ring::open_or_create(&domain, "x", 2 << 20), Limit::FileSystem);
-    assert_eq!(small.names(), [""; 0]);
+    input::assert_empty(&small.path);
 
     // Growth up to the brim and not beyond.
     let segment = Segment::create_growing(&domain, "x", 1 << 16, 16 << 20, &options).unwrap();
@@ -196,8 +196,8 @@ fn the_limit_of_locked_memory() {
     }
     if root(TEST) {
         let room = Room::new();
-        Child::after("ulimit -l 64", TEST, "limited", room.path()).as_nobody().run();
-        assert!(room.names().is_empty(), "{:?}", room.names());
+        Child::after("ulimit -l 64", TEST, "limited", room.path()).by_nobody().run();
+        room.assert_empty();
     }
 }
 
@@ -283,7 +283,7 @@ fn the_directory() {
     if root("an unwritable directory") {
         fs::set_permissions(room.path(), fs::Permissions::from_mode(0o555)).unwrap();
         let before = room.state();
-        Child::new(TEST, "nobody", room.path()).as_nobody().run();
+        Child::new(TEST, "nobody", room.path()).by_nobody().run();
         assert_eq!(room.state(), before);
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 use std::{env, fs, process};
 
 use sharedware::{Domain, Error};
@@ -74,6 +75,13 @@ impl Room {
             .collect()
     }
 
+    /// Nothing is left but, for a moment, what a sweep removes: a process that another test is just starting has, until it is its own
+    /// program, a copy of each descriptor that was open when it was made, and of its lock.
+    #[track_caller]
+    pub(crate) fn assert_empty(&self) {
+        assert_empty(&self.path);
+    }
+
     /// Names in the room, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         self.state().into_keys().collect()
@@ -89,6 +97,20 @@ impl Drop for Room {
 /// The tests' domain in a directory.
 pub(crate) fn domain_in(directory: &Path) -> Domain {
     Domain::new("t").unwrap().in_directory(directory)
+}
+
+/// As [`Room::assert_empty`], of any directory.
+#[track_caller]
+pub(crate) fn assert_empty(directory: &Path) {
+    let patience = Instant::now() + Duration::from_secs(2);
+    loop {
+        let left: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < patience, "{left:?}");
+        domain_in(directory).clean().unwrap();
+    }
 }
 
 /// The text of an error, which must name the segment and contain all the `parts`.
@@ -152,7 +174,7 @@ impl Child {
     }
 
     /// As the user `nobody`.
-    pub(crate) fn as_nobody(mut self) -> Self {
+    pub(crate) fn by_nobody(mut self) -> Self {
         self.0.uid(NOBODY).gid(NOBODY);
         self
     }
