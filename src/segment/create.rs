@@ -13,7 +13,7 @@ use super::options::Options;
 use super::region::Words;
 use super::schema::Schema;
 use super::segment::Segment;
-use super::sweep::{self, IN_USE_BYTE};
+use super::sweep::{self, Fate, IN_USE_BYTE};
 use crate::base::crash;
 use crate::sys::{clock, fork, lock, object, process};
 
@@ -46,8 +46,6 @@ pub(crate) fn create<R>(
     let explain = |reason| domain.explain(&path, reason);
     let _gate = fork::gate();
     let header = plan(blueprint, options).map_err(explain)?;
-    // What a crash left under this very name is in the way; the others are swept by the way.
-    let _ = sweep::sweep_one(&path, name, false);
     domain.sweep_some(header.created_ns);
     let mut fresh = Fresh::open(domain, header.identity).map_err(explain)?;
     fill(&fresh.file, &path, &header, options).map_err(explain)?;
@@ -55,8 +53,14 @@ pub(crate) fn create<R>(
         init(&segment.body());
         claim(file, segment)
     };
-    let made = open::adopt(&path, name, &fresh.file, header, options, private, initialise).map_err(explain)?;
-    fresh.publish(&path).map_err(explain)?;
+    let made = open::adopt(&path, &fresh.file, header, options, private, initialise).map_err(explain)?;
+    match fresh.publish(&path) {
+        // What a crash left under this very name may be in the way.
+        Err(Reason::AlreadyExists) if matches!(sweep::sweep_one(&path, name, false), Ok(Fate::Removed)) => {
+            fresh.publish(&path).map_err(explain)?;
+        }
+        outcome => outcome.map_err(explain)?,
+    }
     Ok(made)
 }
 
