@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Domain;
 use super::error::{Error, Limit, Reason};
-use super::header::{GEOMETRY_WORDS, HEADER_UNIT, Header, Kind};
+use super::header::{GEOMETRY_WORDS, HEADER_UNIT, Header, Kind, LARGEST_ELEMENT};
 use super::name::Name;
 use super::open::{self, Patience};
 use super::options::Options;
@@ -96,10 +96,12 @@ fn plan(blueprint: Blueprint, options: &Options) -> Result<Header, Reason> {
     let header_size = Header::size_for(blueprint.schema.as_ref()).ok_or_else(|| {
         Reason::Element("its description is longer than the largest header: nest fewer fields".into())
     })?;
-    if let Some(schema) = &blueprint.schema
-        && let Err(error) = Schema::parse(&schema.to_string())
-    {
-        return Err(Reason::Element(error.to_string()));
+    if let Some(schema) = &blueprint.schema {
+        Schema::parse(&schema.to_string()).map_err(|error| Reason::Element(error.to_string()))?;
+        if schema.size() as u64 > LARGEST_ELEMENT {
+            let text = format!("it has {} bytes, at most {LARGEST_ELEMENT} are possible", schema.size());
+            return Err(Reason::Element(text));
+        }
     }
     let largest = isize::MAX as u64 - header_size - HEADER_UNIT;
     if blueprint.body == 0 || blueprint.body > largest {

@@ -163,7 +163,10 @@ pub(crate) fn adopt<A: Access, R>(
 }
 
 fn map_whole<A: Access>(file: &File, header: &Header, options: &Options) -> Result<(MmapRaw, Memory), Reason> {
-    let too_large = || Reason::Full { asked: header.capacity, left: isize::MAX as u64, limit: Limit::AddressSpace };
+    let too_large = || {
+        let left = process::address_space_limit().unwrap_or(isize::MAX as u64);
+        Reason::Full { asked: header.capacity, left, limit: Limit::AddressSpace }
+    };
     let length = usize::try_from(header.capacity).map_err(|_| too_large())?;
     let map = map::map(file, length, A::WRITABLE).map_err(|error| match error.raw_os_error() {
         Some(libc::ENOMEM) => too_large(),
@@ -175,8 +178,12 @@ fn map_whole<A: Access>(file: &File, header: &Header, options: &Options) -> Resu
     }
     let committed = usize::try_from(header.committed).unwrap_or(length).min(length);
     if options.prefault {
-        map::prefault(&map, committed, A::WRITABLE).map_err(|error| Reason::os("fault its pages in", error))?;
-        memory.prefaulted = true;
+        memory.prefaulted = match map::prefault(&map, committed, A::WRITABLE) {
+            Ok(()) => true,
+            // A kernel before 5.14: it stays a wish.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => false,
+            Err(error) => return Err(Reason::os("fault its pages in", error)),
+        };
     }
     if options.lock_memory {
         map::lock_in_memory(&map).map_err(|error| match process::locked_memory_limit() {
