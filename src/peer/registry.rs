@@ -88,7 +88,7 @@ impl Peer {
         Ok(Self { registry: Some(Registry { segment, table, first_incarnation }), cookie, stamp })
     }
 
-    /// A peer without a registry, whose others all live: to run protocols without a segment.
+    /// A peer without a registry: to run protocols without a segment. The others live until [buried](super::model::bury).
     #[cfg(loom)]
     pub(crate) fn model(slot: u64) -> Arc<Self> {
         Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current().unwrap() })
@@ -115,6 +115,10 @@ impl Peer {
     ///
     /// The question cannot be asked: no descriptor left, the registry removed by hand, or asked in a forked child.
     pub(crate) fn is_alive(&self, cookie: Cookie) -> Result<bool, Error> {
+        #[cfg(loom)]
+        if self.registry.is_none() {
+            return Ok(super::model::is_alive(cookie));
+        }
         let Some(registry) = &self.registry else { return Ok(true) };
         if !self.is_current() {
             return Err(registry.segment.error(Reason::Forked));
