@@ -127,7 +127,9 @@ impl Peer {
         }
         let _gate = fork::gate();
         let file = registry.segment.reopen(false)?;
-        is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))
+        let locked = is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))?;
+        // A successor that has locked the slot meanwhile raised the incarnation before that.
+        Ok(locked && registry.incarnation(cookie.slot()) == Some(cookie.incarnation()))
     }
 
     /// What people know of the peer of this cookie: its process id and command, if its slot still tells.
@@ -186,6 +188,8 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         command.resize(COMMAND_WORDS * 8, 0);
         copy::store_bytes(words.run(COMMAND, COMMAND_WORDS), &command);
         words.at::<PID>().store(process::id().into(), Relaxed);
+        // From here on we live: who asked before saw the exclusive lock of one who is still moving in.
+        lock::share(file, byte).map_err(|error| Reason::os("lock a peer slot", error))?;
         return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
     }
     Err(Reason::TooManyPeers(SLOTS))
@@ -195,8 +199,9 @@ fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::regi
     table.array(usize::try_from(number).ok()?.checked_mul(SLOT_WORDS)?)
 }
 
+/// Whether the slot has an owner; one who is moving in is none yet.
 fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
-    lock::is_held(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
+    lock::is_shared(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
 }
 
 /// A live peer of a domain, for people to read.

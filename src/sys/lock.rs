@@ -14,7 +14,8 @@ use std::os::fd::AsRawFd;
 
 use crate::base::crash;
 
-/// Takes a shared lock on the byte; `false` if somebody holds it exclusively. The file must be open for reading.
+/// Takes a shared lock on the byte, in exchange for an exclusive one if the file has it; `false` if somebody else holds it exclusively.
+/// The file must be open for reading.
 pub(crate) fn share(file: &File, byte: u64) -> io::Result<bool> {
     set(file, byte, libc::F_RDLCK)
 }
@@ -26,13 +27,23 @@ pub(crate) fn exclude(file: &File, byte: u64) -> io::Result<bool> {
 
 /// Whether any other description holds a lock on the byte. Takes nothing.
 pub(crate) fn is_held(file: &File, byte: u64) -> io::Result<bool> {
+    Ok(held(file, byte)? != libc::F_UNLCK)
+}
+
+/// Whether any other description holds a shared lock on the byte. Takes nothing.
+pub(crate) fn is_shared(file: &File, byte: u64) -> io::Result<bool> {
+    Ok(held(file, byte)? == libc::F_RDLCK)
+}
+
+/// The kind of lock that keeps others from the byte.
+fn held(file: &File, byte: u64) -> io::Result<libc::c_int> {
     let mut lock = describe(byte, libc::F_WRLCK)?;
     // SAFETY: `lock` is a valid flock for the kernel to fill in; the descriptor is open.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
     if result == -1 {
         return Err(io::Error::last_os_error());
     }
-    Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
+    Ok(lock.l_type.into())
 }
 
 fn set(file: &File, byte: u64, kind: libc::c_int) -> io::Result<bool> {

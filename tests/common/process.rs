@@ -143,12 +143,13 @@ impl Child {
         readable(self.handle.as_raw_fd(), timeout)
     }
 
-    /// Waits until it stops (by SIGSTOP), ends, or goes on.
-    pub(crate) fn wait_stopped(&self) -> io::Result<bool> {
+    /// Waits until it stops (by SIGSTOP) or ends; whether it stopped. Reaps it if it ended.
+    pub(crate) fn wait_stopped(&mut self) -> io::Result<bool> {
         let mut status = 0;
         // SAFETY: room for the status.
         check(unsafe { libc::waitpid(self.pid, &raw mut status, libc::WUNTRACED) })?;
-        Ok(libc::WIFSTOPPED(status))
+        self.reaped = !libc::WIFSTOPPED(status);
+        Ok(!self.reaped)
     }
 
     /// Waits for its end, and reaps it.

@@ -17,6 +17,7 @@ mod random;
 mod segments;
 mod slots;
 mod stores;
+mod successor;
 mod typed;
 mod workers;
 
@@ -151,6 +152,15 @@ fn store_by_store(arguments: &Arguments, tally: &mut Tally) -> process::Outcome 
     let budget = if arguments.kills >= LONG || arguments.only.is_some() { u64::MAX } else { 40 };
     for scenario in scenarios().iter().filter(|scenario| scenario.title().contains(chosen.unwrap_or(""))) {
         scenario.enumerate(&place.0, budget, arguments.seed, tally);
+    }
+    if chosen.is_none_or(|only| "successor".contains(only)) {
+        match successor::run(&place.0) {
+            Ok(points) => println!("  a peer's successor in the registry, stopped after each of its {points} points"),
+            Err(error) => {
+                tally.failures += 1;
+                println!("FAILED: a peer's successor in the registry: {error}");
+            }
+        }
     }
     println!("  {} kills, {} failures in {:.1} s", tally.kills, tally.failures, start.elapsed().as_secs_f64());
     Ok(())
