@@ -264,7 +264,8 @@ impl Producer {
         let (control, side, tail) = (&self.control, &self.side, self.tail);
         let wanted = end.wrapping_sub(tail);
         let capacity = self.buffer.capacity();
-        let fits = |head: u64| head.wrapping_add(capacity).wrapping_sub(tail) >= wanted;
+        // The published position may lag so far that the producer is more than a ring ahead of it.
+        let fits = |head: u64| tail.wrapping_sub(head).checked_add(wanted).is_some_and(|needed| needed <= capacity);
         let ready = |look| {
             // While spinning by the published position only: looking at the exact one takes its line from the consumer.
             let room = match look {
