@@ -7,3 +7,4 @@ pub(crate) mod copy;
 pub(crate) mod crash;
 #[cfg(feature = "__crash-points")]
 pub mod crash;
+pub(crate) mod prefetch;

@@ -260,6 +260,10 @@ impl Producer {
     /// Commits the record that was written at `place`. The stores are in the order of ARCHITECTURE.md, "Byte ring".
     #[inline(always)]
     pub(super) fn commit(&mut self, place: Place, length: u64) {
+        // A claim that was inherited across a fork commits nothing.
+        if !self.side.is_current() {
+            return;
+        }
         let length = length.min(place.length);
         let next = place.at.wrapping_add(size_of_record(length));
         self.buffer.word(next).store(NOTHING, Relaxed);

@@ -35,6 +35,7 @@
 
 mod claim;
 mod consumer;
+mod hot;
 mod producer;
 #[allow(clippy::module_inception, reason = "the type that the module is named for")]
 mod ring;
