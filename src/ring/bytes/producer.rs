@@ -307,12 +307,18 @@ impl Producer {
         let (control, side, tail) = (&self.control, &self.side, self.tail);
         let wanted = end.wrapping_sub(tail);
         let capacity = self.buffer.capacity();
-        let fits = |head: u64| head.wrapping_add(capacity).wrapping_sub(tail) >= wanted;
+        let unread = |head: u64| tail.wrapping_sub(head);
+        // The published position lags behind the exact one, at times by more than the ring: then it tells of no room.
+        let fits = |head| unread(head).checked_add(wanted).is_some_and(|needed| needed <= capacity);
         let ready = |look| {
             // While spinning by the published position only: looking at the exact one takes its line from the consumer.
             let room = match look {
                 Look::Glance => fits(control.released().load(Acquire)),
-                Look::Thorough => fits(control.head().load(Acquire)),
+                Look::Thorough => {
+                    let head = control.head().load(Acquire);
+                    // Ahead of its producer: spoilt, `refresh` says so.
+                    fits(head) || unread(head) > capacity
+                }
             };
             room.then_some(())
         };
