@@ -19,8 +19,10 @@ use crate::sys::fork::{self, Stamp};
 use crate::sys::{clock, lock, process};
 
 const VERSION: u32 = 1;
-/// Lock byte of slot 0; slot `n` is `n` further. Far from those of the segment itself.
+/// Lock bytes of slot 0; those of slot `n` are `n` further. Far from those of the segment itself. The first is held exclusively by who has
+/// the slot, the second from the moment on that the slot tells who that is.
 const FIRST_LOCK_BYTE: u64 = 1 << 32;
+const FIRST_LIFE_BYTE: u64 = 1 << 33;
 
 /// Words of a slot, and what is where.
 const SLOT_WORDS: usize = 8;
@@ -88,7 +90,7 @@ impl Peer {
         Ok(Self { registry: Some(Registry { segment, table, first_incarnation }), cookie, stamp })
     }
 
-    /// A peer without a registry, whose others all live: to run protocols without a segment.
+    /// A peer without a registry: to run protocols without a segment. The others live until [buried](super::model::bury).
     #[cfg(loom)]
     pub(crate) fn model(slot: u64) -> Arc<Self> {
         Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current().unwrap() })
@@ -115,6 +117,10 @@ impl Peer {
     ///
     /// The question cannot be asked: no descriptor left, the registry removed by hand, or asked in a forked child.
     pub(crate) fn is_alive(&self, cookie: Cookie) -> Result<bool, Error> {
+        #[cfg(loom)]
+        if self.registry.is_none() {
+            return Ok(super::model::is_alive(cookie));
+        }
         let Some(registry) = &self.registry else { return Ok(true) };
         if !self.is_current() {
             return Err(registry.segment.error(Reason::Forked));
@@ -127,7 +133,9 @@ impl Peer {
         }
         let _gate = fork::gate();
         let file = registry.segment.reopen(false)?;
-        is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))
+        let locked = is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))?;
+        // A successor that has locked the slot meanwhile raised the incarnation before that.
+        Ok(locked && registry.incarnation(cookie.slot()) == Some(cookie.incarnation()))
     }
 
     /// What people know of the peer of this cookie: its process id and command, if its slot still tells.
@@ -198,6 +206,10 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         command.resize(COMMAND_WORDS * 8, 0);
         copy::store_bytes(words.run(COMMAND, COMMAND_WORDS), &command);
         words.at::<PID>().store(process::id().into(), Relaxed);
+        // From here on we live. Who asked before, for whoever lived here last, was told "dead".
+        if !lock::exclude(file, FIRST_LIFE_BYTE + number).map_err(|error| Reason::os("lock a peer slot", error))? {
+            continue;
+        }
         return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
     }
     Err(Reason::TooManyPeers(SLOTS))
@@ -207,9 +219,10 @@ fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::regi
     table.array(usize::try_from(number).ok()?.checked_mul(SLOT_WORDS)?)
 }
 
+/// Whether somebody lives in the slot; one who is moving in does not yet.
 fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
     // Exclusively: a shared lock may be held by anybody who can read the registry.
-    lock::is_excluded(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
+    lock::is_excluded(file, FIRST_LIFE_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
 }
 
 /// A live peer of a domain, for people to read.

@@ -86,7 +86,7 @@ pub(crate) fn attach<A: Access, R>(
     loop {
         let _gate = fork::gate();
         if let Some((file, header)) = attempt(&path, A::WRITABLE, options.owner, expected).map_err(explain)? {
-            return adopt(&path, name, &file, header, options, private, claim).map_err(explain);
+            return adopt(&path, &file, header, options, private, claim).map_err(explain);
         }
         if !patience.wait() {
             return Err(explain(Reason::BeingRemoved));
@@ -101,8 +101,7 @@ fn attempt(
     owner: Owner,
     expected: Expected<'_>,
 ) -> Result<Option<(File, Header)>, Reason> {
-    let file = open_file(path, writable)?;
-    let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
+    let (file, metadata) = open_file(path, writable)?;
     check_owner(&metadata, owner)?;
     let header = read_header(&file, metadata.len())?;
     let mode = metadata.permissions().mode() & 0o7777;
@@ -142,7 +141,6 @@ fn attempt(
 /// Maps a locked object and lets `claim` have the descriptor.
 pub(crate) fn adopt<A: Access, R>(
     path: &Path,
-    name: &Name,
     file: &File,
     header: Header,
     options: &Options,
@@ -156,7 +154,7 @@ pub(crate) fn adopt<A: Access, R>(
     } else {
         None
     };
-    let retire = (header.lifetime == Lifetime::WhileUsed).then(|| Retire { path: path.to_owned(), name: name.clone() });
+    let retire = (header.lifetime == Lifetime::WhileUsed).then(|| Retire { path: path.to_owned() });
     let words = Words::of_mapping(Mapped::new(map, stamp, retire));
     let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
     let segment = Segment::new(path, words, header, memory, (metadata.dev(), metadata.ino()));
@@ -211,7 +209,7 @@ fn huge_pages(map: &MmapRaw) -> HugePages {
 }
 
 /// Opens the file under a name, if it is a file.
-pub(crate) fn open_file(path: &Path, writable: bool) -> Result<File, Reason> {
+pub(crate) fn open_file(path: &Path, writable: bool) -> Result<(File, Metadata), Reason> {
     let file = object::open(path, writable).map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP) => Reason::NotAFile(FileKind::Symlink),
         Some(libc::EISDIR) => Reason::NotAFile(FileKind::Directory),
@@ -219,7 +217,7 @@ pub(crate) fn open_file(path: &Path, writable: bool) -> Result<File, Reason> {
         _ => Reason::os("open it", error),
     })?;
     let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
-    if metadata.is_file() { Ok(file) } else { Err(Reason::NotAFile(kind_of(path))) }
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(Reason::NotAFile(kind_of(path))) }
 }
 
 fn kind_of(path: &Path) -> FileKind {
