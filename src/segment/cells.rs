@@ -70,8 +70,8 @@ impl BlockLayout {
 
     /// How many words a ring of `capacity` values has; `None` if that is more than can be, or there would be no values.
     pub(crate) fn total_words(self, capacity: u64) -> Option<usize> {
-        let blocks = usize::try_from(self.blocks(capacity)).ok().filter(|_| (1..=MOST_VALUES).contains(&capacity))?;
-        blocks.checked_mul(self.words)
+        let capacity = Some(capacity).filter(|capacity| (1..=MOST_VALUES).contains(capacity))?;
+        usize::try_from(self.blocks(capacity)).ok()?.checked_mul(self.words)
     }
 
     /// The block and the index in it of a position, in a ring of `capacity` values.

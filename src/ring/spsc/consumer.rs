@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::claim::PopClaim;
 use super::hot::Hot;
+use super::producer::check_position;
 use crate::Shared;
 use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::base::copy;
@@ -42,6 +43,7 @@ impl<T: Shared> Consumer<T> {
     /// Goes on where the last consumer stopped.
     pub(super) fn new(cells: Cells<T>, control: Control, side: Side, segment: &Segment) -> Result<Self, AttachError> {
         let position = control.head().load(Acquire);
+        check_position(position)?;
         let hot = Hot::new(position, cells.place(position), segment)?;
         control.released().store(position, Release);
         let interval = cells.capacity() / 8;

@@ -44,7 +44,9 @@ impl View {
             .ok_or_else(|| wrong("layout of the ring's values", align))?;
         // What is not committed may not be touched: its pages may not be there, nor to be had.
         let whole = segment.committed()? == segment.capacity();
-        let length = layout.total_words(capacity).filter(|_| whole);
+        let length = layout
+            .total_words(capacity)
+            .filter(|length| whole && words.len() - CONTROL_WORDS.min(words.len()) == *length);
         let parts = length.and_then(|length| words.slice(CONTROL_WORDS, length)).zip(words.array(0));
         let (cells, control) = parts.ok_or_else(|| wrong("ring capacity", capacity))?;
         Ok(Self { schema, control: Control(control), cells, layout, capacity })
