@@ -130,32 +130,33 @@ fn slots() {
     let slots = Slots::create_with(&room.domain(), "x", 2, initial, &until_removed()).unwrap();
     let file = fs::read(slots.segment().path()).unwrap();
     assert_header(&file, Image::slots(TICK, 16, 8, 2));
-    // Four copies of 64 bytes behind 128, so 48 words a slot.
+    // Eight copies of 64 bytes behind 128, so 80 words a slot.
     let (seq, rest) = (1, u64::from_le_bytes([0, 0, 0xc0, 0x3f, b'A', b'B', b'C', b'D']));
     let fresh = |slot: usize| {
-        let at = 48 * slot;
-        [(at + 17, seq), (at + 18, rest), (at + 24, u64::MAX), (at + 32, u64::MAX), (at + 40, u64::MAX)]
+        let at = 80 * slot;
+        let never = (1..8).map(move |copy| (at + 16 + 8 * copy, u64::MAX));
+        never.chain([(at + 17, seq), (at + 18, rest)]).collect::<Vec<_>>()
     };
     assert_body(&file, &[fresh(0), fresh(1)].concat());
 
-    // The fifth write is version 5, in copy 1; copy 0 has version 4.
-    for seq in 11..16 {
+    // The ninth write is version 9, in copy 1; copy 0 has version 8.
+    for seq in 11..20 {
         slots.write(1, &Tick { seq, ..initial }).unwrap();
     }
     let file = fs::read(slots.segment().path()).unwrap();
-    let mut written = vec![(48, 5)];
-    for (copy, version) in [(0, 4), (1, 5), (2, 2), (3, 3)] {
-        let at = 48 + 16 + 8 * copy;
+    let mut written = vec![(80, 9)];
+    for (copy, version) in [(0, 8), (1, 9), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6), (7, 7)] {
+        let at = 80 + 16 + 8 * copy;
         written.extend([(at, version), (at + 1, 10 + version), (at + 2, rest)]);
     }
-    assert_body(&file, &[fresh(0).to_vec(), written.clone()].concat());
+    assert_body(&file, &[fresh(0), written.clone()].concat());
 
     // While somebody writes, the word 8 is a cookie; of an exclusive writer with bit 63.
     let writer = slots.writer(0).unwrap();
     let owner = word_at(&fs::read(slots.segment().path()).unwrap(), 4096 + 64);
     assert_eq!(owner, my_cookie(&room) | 1 << 63);
     drop(writer);
-    assert_body(&fs::read(slots.segment().path()).unwrap(), &[fresh(0).to_vec(), written].concat());
+    assert_body(&fs::read(slots.segment().path()).unwrap(), &[fresh(0), written].concat());
 }
 
 /// The cookie of this process, computed from the registry's bytes.
@@ -198,63 +199,74 @@ fn peer_registry() {
 #[test]
 fn spsc_ring() {
     let room = Room::new();
-    let ring = spsc::Ring::<Tick>::create_with(&room.domain(), "x", 3, &until_removed()).unwrap();
+    let ring = spsc::Ring::<Tick>::create_with(&room.domain(), "x", 4, &until_removed()).unwrap();
     let path = ring.segment().path().to_owned();
-    let empty = Image::spsc(TICK, 16, 8, 4, 32);
-    assert_header(&fs::read(&path).unwrap(), empty.clone());
+    // Three values of 16 bytes beside the mark, so three blocks.
+    assert_header(&fs::read(&path).unwrap(), Image::spsc(TICK, 16, 8, 4, 3));
     assert_body(&fs::read(&path).unwrap(), &[]);
 
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    for seq in 100..104 {
-        producer.push(Tick { seq, price: 0.0, sym: *b"wxyz" }).unwrap();
-    }
-    assert_eq!(consumer.pop().unwrap().seq, 100);
-    producer.push(Tick { seq: 104, price: 0.0, sym: *b"wxyz" }).unwrap();
+    let tick = |seq| Tick { seq, price: 0.0, sym: *b"wxyz" };
+    (100..104).for_each(|seq| producer.push(tick(seq)).unwrap());
+    (100..104).for_each(|seq| assert_eq!(consumer.pop().unwrap().seq, seq));
+    (104..108).for_each(|seq| producer.push(tick(seq)).unwrap());
+    // Found empty would publish the position as well.
     let rest = u64::from(u32::from_le_bytes(*b"wxyz")) << 32;
     let cookie = my_cookie(&room);
-    let mut body = vec![(0, cookie), (1, cookie), (16, 5), (32, 1), (48, 1)];
-    // Cells of 4 words from word 64 on: mark, seq, rest.
-    for (cell, position) in [(0, 4), (1, 1), (2, 2), (3, 3)] {
-        let at = 64 + 4 * cell;
-        body.extend([(at, position + 1), (at + 1, 100 + position), (at + 2, rest)]);
+    let file = fs::read(&path).unwrap();
+    let released = word_at(&file, 4096 + 8 * 48);
+    assert!(released <= 4);
+    let mut body = vec![(0, cookie), (1, cookie), (32, 4), (48, released)];
+    // Blocks of 8 words from word 64 on: the mark, then three values of seq and rest. Positions 3 to 5 are in block 1, 6 and 7 in block 2.
+    for (block, mark, first) in [(0, 3, 0), (1, 6, 3), (2, 8, 6)] {
+        let at = 64 + 8 * block;
+        body.push((at, mark));
+        for position in first..mark {
+            let at = at + 1 + 2 * usize::try_from(position - first).unwrap();
+            body.extend([(at, 100 + position), (at + 1, rest)]);
+        }
     }
-    assert_body(&fs::read(&path).unwrap(), &body);
+    assert_body(&file, &body);
     drop((producer, consumer));
     body[0].1 |= 1 << 63;
     body[1].1 |= 1 << 63;
     assert_body(&fs::read(&path).unwrap(), &body);
 }
 
-/// Where values are in their cells, and how far cells are apart, for sizes and alignments around a cache line.
+/// Where values are in their blocks, and how far blocks are apart, for sizes and alignments around a cache line.
 #[test]
-fn cells_of_every_size() {
-    fn check<T: Shared>(room: &Room, value: u64, stride: u64) {
-        let mut bytes = vec![0xAB_u8; size_of::<T>()];
-        bytes.resize(size_of::<T>().next_multiple_of(8), 0);
-        let full: T = bytemuck::pod_read_unaligned(&bytes[..size_of::<T>()]);
-        let ring = spsc::Ring::<T>::create(&room.domain(), "cells", 2).unwrap();
+fn blocks_of_every_size() {
+    /// A block of `values` values, the first at `first`, `step` apart, blocks `bytes` apart.
+    fn check<T: Shared>(room: &Room, values: u64, first: u64, step: u64, bytes: u64) {
+        let full: T = bytemuck::pod_read_unaligned(&vec![0xAB_u8; size_of::<T>()]);
+        let ring = spsc::Ring::<T>::create(&room.domain(), "blocks", 2 * values).unwrap();
         let mut producer = ring.producer().unwrap();
-        producer.push(full).unwrap();
-        producer.push(full).unwrap();
+        (0..2 * values).for_each(|_| producer.push(full).unwrap());
         let file = fs::read(ring.segment().path()).unwrap();
-        assert_eq!(file.len() as u64, 4096 + 512 + 2 * stride, "{}", T::schema());
-        for cell in 0..2 {
-            let at = usize::try_from(4096 + 512 + cell * stride).unwrap();
-            assert_eq!(word_at(&file, at), cell + 1);
-            let at = at + usize::try_from(value).unwrap();
-            assert_eq!(file[at..at + bytes.len()], bytes, "{}", T::schema());
+        assert_eq!(file.len() as u64, 4096 + 512 + 3 * bytes, "{}", T::schema());
+        let mut expected = vec![0; usize::try_from(3 * bytes).unwrap()];
+        for block in 0..2 {
+            let at = usize::try_from(block * bytes).unwrap();
+            expected[at..at + 8].copy_from_slice(&((block + 1) * values).to_le_bytes());
+            for value in 0..values {
+                let at = at + usize::try_from(first + value * step).unwrap();
+                expected[at..at + size_of::<T>()].fill(0xAB);
+            }
         }
+        assert_eq!(file[4096 + 512..], expected, "{}", T::schema());
     }
     let room = Room::new();
-    check::<u8>(&room, 8, 16);
-    check::<u64>(&room, 8, 16);
-    check::<[u8; 9]>(&room, 8, 32);
-    check::<[u64; 3]>(&room, 8, 32);
-    check::<[u64; 4]>(&room, 8, 64);
-    check::<[u64; 7]>(&room, 8, 64);
-    check::<[u64; 8]>(&room, 8, 72);
-    check::<[u8; 100]>(&room, 8, 112);
-    check::<[u8; 0]>(&room, 8, 8);
+    check::<u8>(&room, 7, 8, 8, 64);
+    check::<u64>(&room, 7, 8, 8, 64);
+    check::<[u8; 9]>(&room, 3, 8, 16, 64);
+    check::<[u64; 3]>(&room, 2, 8, 24, 64);
+    check::<[u64; 4]>(&room, 1, 8, 32, 64);
+    check::<[u64; 7]>(&room, 1, 8, 56, 64);
+    check::<[u64; 8]>(&room, 8, 64, 64, 576);
+    check::<[u8; 100]>(&room, 8, 64, 104, 896);
+    check::<[u64; 64]>(&room, 8, 64, 512, 4160);
+    check::<[u64; 65]>(&room, 1, 64, 520, 640);
+    check::<[u8; 0]>(&room, 7, 8, 8, 64);
 }
 
 #[test]
@@ -308,7 +320,7 @@ fn segments_made_by_hand_are_read() {
     assert_eq!(segment.created(), UNIX_EPOCH + Duration::from_secs(1_700_000_000));
 
     let mut slots = Image::slots(TICK, 16, 8, 2);
-    slots.word(48, 6).word(48 + 32, 6).word(48 + 33, 99).word(48 + 34, 0x3f80_0000);
+    slots.word(80, 6).word(80 + 64, 6).word(80 + 65, 99).word(80 + 66, 0x3f80_0000);
     room.put("slots", &slots.bytes());
     let slots = Slots::<Tick>::open(&domain, "slots").unwrap();
     assert_eq!(slots.read_versioned(1).unwrap(), (Tick { seq: 99, price: 1.0, sym: [0; 4] }, 6));
@@ -316,20 +328,18 @@ fn segments_made_by_hand_are_read() {
     slots.write(1, &Tick::zeroed()).unwrap();
     assert_eq!(slots.version(1).unwrap(), 7);
 
-    // Positions far on; the producer's hint lags behind by two marks.
-    let far = (1 << 63) - 2;
-    let mut spsc = Image::spsc("<Q", 8, 8, 4, 16);
-    spsc.word(16, far).word(32, far).word(48, far - 3);
-    for (position, value) in [(far, 1), (far + 1, 2)] {
-        let at = 64 + 2 * usize::try_from(position % 4).unwrap();
-        spsc.word(at, position + 1).word(at + 1, value);
-    }
+    // Positions far on, in the middle of a block: of its seven the first five have gone, two are there, and one in the next block, which is
+    // the first, as there are three.
+    let far = 21_000_000_000_000 + 14 + 5;
+    let mut spsc = Image::spsc("<Q", 8, 8, 14, 7);
+    spsc.word(32, far).word(48, far - 3);
+    spsc.word(64 + 16, far + 2).word(64 + 16 + 6, 1).word(64 + 16 + 7, 2).word(64, far + 3).word(65, 3);
     room.put("spsc", &spsc.bytes());
     let ring = spsc::Ring::<u64>::open(&domain, "spsc").unwrap();
     let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
-    assert_eq!((producer.position(), consumer.position()), (far + 2, far));
-    producer.push(3).unwrap();
-    assert_eq!([consumer.pop().unwrap(), consumer.pop().unwrap(), consumer.pop().unwrap()], [1, 2, 3]);
+    assert_eq!((producer.position(), consumer.position()), (far + 3, far));
+    producer.push(4).unwrap();
+    assert_eq!([(); 4].map(|()| consumer.pop().unwrap()), [1, 2, 3, 4]);
     assert!(matches!(consumer.try_pop(), Err(PopError::Empty)));
 
     // A skip, a record behind it, the end; the last producer has left in good order, the consumer never came.

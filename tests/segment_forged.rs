@@ -96,10 +96,13 @@ fn rings_of_impossible_geometry_are_refused() {
         says(spsc::Ring::<u64>::open(&domain, "x"), &path, &[part]);
         says(spsc::View::open(&domain, "x", &Options::new()), &path, &[part]);
     };
-    let good = || Image::spsc("<Q", 8, 8, 1024, 16);
+    let good = || Image::spsc("<Q", 8, 8, 1024, 7);
     for capacity in [0, 3, 2048, 1 << 60, 1 << 63, u64::MAX] {
         refuse(good().geometry(0, capacity), "ring capacity");
     }
+    let path = room.put("x", &Image::spsc("(7)<Q", 56, 8, 2, 1).geometry(0, u64::MAX).bytes());
+    says(spsc::Ring::<[u64; 7]>::open(&domain, "x"), &path, &["ring capacity"]);
+    says(spsc::View::open(&domain, "x", &Options::new()), &path, &["ring capacity"]);
     refuse(good().geometry(1, 4), "values");
     for align in [0, 3, 128, u64::MAX] {
         refuse(good().geometry(2, align), "values");
@@ -126,10 +129,10 @@ fn hostile_words_of_a_typed_ring() {
     for head in odd {
         for tail in odd {
             for (released, mark) in [(0, 0), (head, tail), (u64::MAX, head.wrapping_add(1)), (tail, 1)] {
-                let mut image = Image::spsc("<Q", 8, 8, 8, 16);
-                image.word(16, tail).word(32, head).word(48, released);
-                for cell in 0..8 {
-                    image.word(64 + 2 * cell, mark.wrapping_add(cell as u64));
+                let mut image = Image::spsc("<Q", 8, 8, 8, 7);
+                image.word(32, head).word(48, released);
+                for block in 0..3 {
+                    image.word(64 + 8 * block, mark.wrapping_add(7 * block as u64));
                 }
                 image.word(0, u64::MAX).word(1, 1 << 63).word(2, u64::MAX).word(3, 7);
                 room.put("x", &image.bytes());
@@ -251,7 +254,7 @@ fn hostile_words_of_a_slot() {
             for owner in odd {
                 let mut image = Image::slots("<Q", 8, 8, 1);
                 image.word(0, current).word(8, owner).word(9, owner).word(10, sequence);
-                for copy in 0..4 {
+                for copy in 0..8 {
                     image.word(16 + 8 * copy, sequence);
                 }
                 room.put("x", &image.bytes());
@@ -329,7 +332,7 @@ fn names_of_processes_cannot_move_a_cursor() {
 fn a_registry_of_impossible_geometry_is_refused() {
     let room = Room::new();
     let domain = room.domain();
-    room.put("ring", &Image::spsc("<Q", 8, 8, 8, 16).bytes());
+    room.put("ring", &Image::spsc("<Q", 8, 8, 8, 7).bytes());
     let mut short = Image::new(image::PEERS, 4096);
     short.geometry(0, 4096).geometry(1, 1);
     for (image, part) in [

@@ -91,6 +91,7 @@ fn sizes() {
     for capacity in [0, (1 << 32) + 1, 1 << 63, u64::MAX] {
         says(spsc::Ring::<u64>::create(&domain, "x", capacity), &path, &["ring capacity", &capacity.to_string()]);
     }
+    says(spsc::Ring::<[u64; 7]>::create(&domain, "x", u64::MAX), &path, &["ring capacity"]);
     for capacity in [0, (1 << 46) + 1, 1 << 63, u64::MAX] {
         says(bytes::Ring::create(&domain, "x", capacity), &path, &["ring capacity", &capacity.to_string()]);
     }

@@ -139,10 +139,21 @@ fn follow(domain: &Domain, recipe: &Recipe) {
         0 => Image::new(image::RAW, 8 * (1 + size as usize * 20)),
         1 => Image::slots(schema, width, align, 1 + size % 4),
         2 => {
-            let (value, width) = (u64::from(align).max(8), u64::from(width).next_multiple_of(8));
-            let needed = value + width;
-            let stride = if needed <= 64 { needed.next_power_of_two() } else { needed };
-            Image::spsc(schema, width_of(schema), align, 1 << (size % 6), stride)
+            // So many values to a block of one line; a larger one has eight, behind a line.
+            let capacity = 1 + size % 20;
+            match width {
+                0..=8 => Image::spsc(schema, width, align, capacity, 7),
+                9..=56 => Image::spsc(schema, width, align, capacity, 7 / u64::from(width.div_ceil(8))),
+                _ => {
+                    let mut image = Image::spsc(schema, width, align, capacity, 8);
+                    let body = 512 + (capacity.div_ceil(8) + 1) * (64 + 8 * u64::from(width));
+                    image.body.resize(body as usize, 0);
+                    for at in [image::CAPACITY, image::FIRST_COMMITTED, image::COMMITTED] {
+                        image.u64(at, 4096 + body);
+                    }
+                    image
+                }
+            }
         }
         3 => Image::byte_ring(64 << (size % 4)),
         _ => Image::peers(size),
@@ -168,16 +179,6 @@ fn follow(domain: &Domain, recipe: &Recipe) {
     let acts: Vec<(Act, u64)> = recipe.acts.iter().take(ACTS).map(|&act| (act, mine)).collect();
     attach_file(domain, &bytes, &acts);
     drop(keep);
-}
-
-fn width_of(schema: &str) -> u32 {
-    match schema {
-        "<Q" => 8,
-        "(3)<B" => 3,
-        "(5)<I" => 20,
-        "(0)<H" => 0,
-        _ => 144,
-    }
 }
 
 /// The cookie by which others know this process.

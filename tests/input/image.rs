@@ -69,12 +69,12 @@ impl Image {
     /// Slots of one element type.
     pub(crate) fn slots(schema: &str, size: u32, align: u32, length: u64) -> Self {
         let copy = (8 + u64::from(size).next_multiple_of(8)).next_multiple_of(64);
-        let slot = 128 + 4 * copy;
+        let slot = 128 + 8 * copy;
         let mut image = Self::new(SLOTS, usize::try_from(slot * length).unwrap());
-        image.schema(schema, size, align).geometry(0, length).geometry(1, size.into()).geometry(2, 4);
+        image.schema(schema, size, align).geometry(0, length).geometry(1, size.into()).geometry(2, 8);
         for index in 0..length {
             // Copy 0 holds version 0, the others nothing.
-            for version in 1..4 {
+            for version in 1..8 {
                 let at = usize::try_from(index * slot + 128 + version * copy).unwrap();
                 image.body[at..at + 8].fill(0xff);
             }
@@ -82,9 +82,10 @@ impl Image {
         image
     }
 
-    /// A typed ring. `stride` is the size of a cell.
-    pub(crate) fn spsc(schema: &str, size: u32, align: u32, capacity: u64, stride: u64) -> Self {
-        let mut image = Self::new(SPSC, usize::try_from(512 + capacity * stride).unwrap());
+    /// A typed ring of blocks of 64 bytes, in which `values` have room beside the mark.
+    pub(crate) fn spsc(schema: &str, size: u32, align: u32, capacity: u64, values: u64) -> Self {
+        let blocks = capacity.div_ceil(values) + 1;
+        let mut image = Self::new(SPSC, usize::try_from(512 + blocks * 64).unwrap());
         image.schema(schema, size, align).geometry(0, capacity).geometry(1, size.into()).geometry(2, align.into());
         image
     }
