@@ -5,6 +5,7 @@
 //! two apart.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io, thread};
@@ -52,7 +53,8 @@ impl Leftovers {
 
         for name in objects()?.difference(&self.before) {
             let path = directory().join(name);
-            let users: Vec<&Process> = processes.iter().filter(|process| process.maps(&path)).collect();
+            let Ok(metadata) = path.symlink_metadata() else { continue };
+            let users: Vec<&Process> = processes.iter().filter(|process| process.maps(&metadata)).collect();
             if users.is_empty() {
                 complaints.push(format!("{} (no process maps it)", path.display()));
             } else if let Some(user) = users.iter().find(|user| offspring(user)) {
@@ -99,9 +101,13 @@ struct Process {
 }
 
 impl Process {
-    fn maps(&self, path: &Path) -> bool {
-        let path = path.to_string_lossy();
-        self.maps.lines().any(|line| line.ends_with(&*path))
+    /// By device and inode: the creator of a segment shows a path without its name, since it mapped the file before it had one.
+    fn maps(&self, object: &fs::Metadata) -> bool {
+        let device = object.dev();
+        let major = (device >> 32) & 0xffff_f000 | (device >> 8) & 0xfff;
+        let minor = (device >> 12) & 0xffff_ff00 | device & 0xff;
+        let (device, inode) = (format!("{major:02x}:{minor:02x}"), object.ino().to_string());
+        self.maps.lines().any(|line| line.split_ascii_whitespace().skip(3).take(2).eq([&*device, &*inode]))
     }
 }
 
