@@ -188,6 +188,8 @@ fn push(domain: &Domain, me: Me, mut random: Random) -> Outcome {
     let ring = spsc::Ring::<Value>::open(domain, TYPED)?;
     let mut producer = ring.producer()?;
     within("typed ring, pushed", me.oracle.known(Note::Pushed), producer.position(), BATCH)?;
+    let popped = me.oracle.known(Note::Popped);
+    ensure!(producer.position() >= popped, "lost: typed ring: {popped} popped, {producer:?} is not there yet");
     me.oracle.note(Note::Pushed, producer.position());
     if random.below(2) == 0 {
         producer.when_peer_gone(WhenPeerGone::Wait);
@@ -222,7 +224,7 @@ fn push(domain: &Domain, me: Me, mut random: Random) -> Outcome {
                     other => Err(other),
                 })?;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(format!("{error}: {producer:?}, {} popped", me.oracle.known(Note::Popped)).into()),
         }
         random.breathe();
     }

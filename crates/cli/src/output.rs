@@ -38,6 +38,7 @@ pub(crate) fn table(header: &[&str], right: &[usize], rows: Vec<Vec<String>>) ->
 
 /// Prints a table, without the blanks that would pad its last column.
 pub(crate) fn print(table: &Table) -> Outcome {
-    let text: String = table.lines().map(|line| format!("{}\n", line.trim_end().strip_prefix(' ').unwrap_or_default())).collect();
+    let text: String =
+        table.lines().map(|line| format!("{}\n", line.trim_end().strip_prefix(' ').unwrap_or_default())).collect();
     write(text.as_bytes())
 }
