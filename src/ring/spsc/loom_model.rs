@@ -125,7 +125,7 @@ fn loom_claims_exclude_the_other_side() {
                     let count = claim.len() as u64;
                     drop(claim);
                     for index in 0..count {
-                        copy::store(producer.cell(index).value(), &value(producer.position() + index));
+                        copy::store(producer.cells().value(producer.place(index)), &value(producer.position() + index));
                     }
                     producer.commit(count);
                 }
@@ -135,10 +135,10 @@ fn loom_claims_exclude_the_other_side() {
                 let count = claim.len() as u64;
                 drop(claim);
                 for index in 0..count {
-                    let found: Value = copy::load(consumer.cell(index).value());
+                    let found: Value = copy::load(consumer.cells().value(consumer.place(index)));
                     assert_eq!(found, value(consumer.position() + index));
                 }
-                consumer.advance(count);
+                consumer.release(count);
             }
             sender.join().unwrap();
             drain(&mut consumer);
