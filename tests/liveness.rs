@@ -292,14 +292,13 @@ fn fork_inherits(domain: &Domain) -> Outcome<Option<String>> {
     receiver.recv()?.release();
     ensure!(writer.write(&1)? == 1, "somebody else has written");
     // A claim is no way around it.
-    let mut claim = producer.claim().or_else(|_| Err("no room"))?;
+    let mut claim = producer.claim()?;
     *claim.get_mut(0).ok_or("no place")? = 77;
     let Some(child) = fork_bare()? else {
         claim.commit();
         exit_now(0)
     };
     reap(child)?;
-    drop(claim);
     let mut last = 0;
     while let Ok(found) = consumer.try_pop() {
         last = found;
@@ -327,7 +326,8 @@ fn fork_registers(domain: &Domain) -> Outcome<Option<String>> {
     let pids = |domain: &Domain| -> Outcome<Vec<u32>> { Ok(domain.peers()?.iter().map(|peer| peer.pid).collect()) };
     let mut expected = vec![process_id().unsigned_abs(), child.pid.unsigned_abs()];
     let mut found = pids(domain)?;
-    (expected.sort_unstable(), found.sort_unstable());
+    expected.sort_unstable();
+    found.sort_unstable();
     ensure!(found == expected, "the peers are {found:?}, not {expected:?}");
     ensure!(consumer.pop()? == 6 && slot.read()? == 7, "what the child did is not there");
     let state = consumer.peer()?;

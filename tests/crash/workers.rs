@@ -277,7 +277,7 @@ fn pop(domain: &Domain, me: Me, mut random: Random) -> Outcome {
 fn lengths(number: u64) -> (usize, usize) {
     let mut random = Random(number);
     let length = 8 + if random.below(20) == 0 { random.below(1900) } else { random.below(100) };
-    let more = if number % 4 == 0 { random.below(60) } else { 0 };
+    let more = if number.is_multiple_of(4) { random.below(60) } else { 0 };
     (length as usize, more as usize)
 }
 
