@@ -323,6 +323,9 @@ fn send(domain: &Domain, me: Me, mut random: Random) -> Outcome {
             producer.position()
         );
         number += 1;
+        // Found to be there, so it counts: the next death may come before anything is acknowledged.
+        me.oracle.note(Note::SentPosition(number), next);
+        me.oracle.note(Note::Sent, number);
     }
     loop {
         let bytes = record(number);
@@ -376,6 +379,8 @@ fn receive(domain: &Domain, me: Me, mut random: Random) -> Outcome {
         match outcome {
             Ok(found) => {
                 let next = check_record(&found, expected, me.oracle)? + 1;
+                // Those before it were received, acknowledged or not.
+                me.oracle.note(Note::Received, next - 1);
                 found.release();
                 me.oracle.note(Note::Received, next);
                 me.acked(1);
@@ -441,6 +446,7 @@ fn write_alone(domain: &Domain, me: Me, mut random: Random) -> Outcome {
     let mut writer = slots.writer(ALONE)?;
     let mut version = slots.version(ALONE)?;
     within("slot of a lone writer", me.oracle.known(Note::Alone), version, 1)?;
+    me.oracle.note(Note::Alone, version);
     loop {
         let value = sealed([version + 1, random.next(), 0, random.next(), 0, 0, 0, 0]);
         version = writer.write(&value)?;
