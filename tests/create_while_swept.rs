@@ -3,7 +3,6 @@
 //! There a segment in the making has a name, and until its creator has locked it, it looks like what a crash left: a sweep (and every
 //! creation sweeps) took it away. A creator whose temporary was swept starts over with another.
 
-#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "common/process.rs"]
 mod process;
 

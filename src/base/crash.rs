@@ -1,7 +1,7 @@
 //! Crash points: in a build with the feature `__crash-points` every store to shared memory, and every system call that changes
 //! something others see, counts one, and a test can have the process die right after the k-th.
 //!
-//! Without the feature [`point`] is nothing at all. Not part of the API; `tests/crash.rs` is its user.
+//! Without the feature [`point`] is nothing at all. Not part of the API; `tests/crash` is its user.
 
 #[cfg(not(feature = "__crash-points"))]
 #[inline(always)]

@@ -100,7 +100,11 @@ impl<'a, A: Access> Cell<'a, A> {
         fence(Acquire);
         match sequence.load(Relaxed) {
             found if found == version => Ok(value),
-            found => Err(found),
+            found => {
+                // Pairs with the release fence of the write that this sequence belongs to: who sees it sees, next, how far `current` had come.
+                fence(Acquire);
+                Err(found)
+            }
         }
     }
 

@@ -35,6 +35,14 @@ pub(crate) fn start_ticks() -> u64 {
     after_command.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
 }
 
+/// Whether there is a process of this id in our pid namespace; for hints only, since ids are reused.
+pub(crate) fn exists(pid: u64) -> bool {
+    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|&pid| pid > 0) else { return false };
+    // SAFETY: integers; signal 0 is none.
+    let result = unsafe { libc::kill(pid, 0) };
+    result == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
 /// The effective user id.
 pub(crate) fn user() -> u32 {
     // SAFETY: no arguments, never fails.

@@ -73,9 +73,10 @@ impl Scenario for Creating {
     }
 
     fn enter(&self, _: &World) -> Outcome {
-        Ok(if self.fallback {
-            without_tmpfile()?
-        })
+        if self.fallback {
+            without_tmpfile()?;
+        }
+        Ok(())
     }
 
     fn operate(&self, world: &World, (): (), acks: &mut Acks<'_>) -> Outcome {

@@ -188,6 +188,8 @@ fn push(domain: &Domain, me: Me, mut random: Random) -> Outcome {
     let ring = spsc::Ring::<Value>::open(domain, TYPED)?;
     let mut producer = ring.producer()?;
     within("typed ring, pushed", me.oracle.known(Note::Pushed), producer.position(), BATCH)?;
+    let popped = me.oracle.known(Note::Popped);
+    ensure!(producer.position() >= popped, "lost: typed ring: {popped} popped, {producer:?} is not there yet");
     me.oracle.note(Note::Pushed, producer.position());
     if random.below(2) == 0 {
         producer.when_peer_gone(WhenPeerGone::Wait);
@@ -222,7 +224,7 @@ fn push(domain: &Domain, me: Me, mut random: Random) -> Outcome {
                     other => Err(other),
                 })?;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(format!("{error}: {producer:?}, {} popped", me.oracle.known(Note::Popped)).into()),
         }
         random.breathe();
     }
@@ -275,7 +277,7 @@ fn pop(domain: &Domain, me: Me, mut random: Random) -> Outcome {
 fn lengths(number: u64) -> (usize, usize) {
     let mut random = Random(number);
     let length = 8 + if random.below(20) == 0 { random.below(1900) } else { random.below(100) };
-    let more = if number % 4 == 0 { random.below(60) } else { 0 };
+    let more = if number.is_multiple_of(4) { random.below(60) } else { 0 };
     (length as usize, more as usize)
 }
 
@@ -321,6 +323,9 @@ fn send(domain: &Domain, me: Me, mut random: Random) -> Outcome {
             producer.position()
         );
         number += 1;
+        // Found to be there, so it counts: the next death may come before anything is acknowledged.
+        me.oracle.note(Note::SentPosition(number), next);
+        me.oracle.note(Note::Sent, number);
     }
     loop {
         let bytes = record(number);
@@ -374,6 +379,8 @@ fn receive(domain: &Domain, me: Me, mut random: Random) -> Outcome {
         match outcome {
             Ok(found) => {
                 let next = check_record(&found, expected, me.oracle)? + 1;
+                // Those before it were received, acknowledged or not.
+                me.oracle.note(Note::Received, next - 1);
                 found.release();
                 me.oracle.note(Note::Received, next);
                 me.acked(1);
@@ -439,6 +446,7 @@ fn write_alone(domain: &Domain, me: Me, mut random: Random) -> Outcome {
     let mut writer = slots.writer(ALONE)?;
     let mut version = slots.version(ALONE)?;
     within("slot of a lone writer", me.oracle.known(Note::Alone), version, 1)?;
+    me.oracle.note(Note::Alone, version);
     loop {
         let value = sealed([version + 1, random.next(), 0, random.next(), 0, 0, 0, 0]);
         version = writer.write(&value)?;

@@ -1,4 +1,4 @@
-//! The crash runs: `tests/crash.rs` kills processes at every shared store and judges what the survivors see.
+//! The crash runs: `tests/crash` kills processes at every shared store and judges what the survivors see.
 //!
 //! The harness goes on until it has done both: `--kills` kills and `--seconds` seconds.
 
