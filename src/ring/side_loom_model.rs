@@ -6,6 +6,7 @@ use super::error::{AttachError, Gone, PopError};
 use super::side::{PeerState, Role, SIDE_WORDS, Side};
 use crate::base::atomic::Ordering::Relaxed;
 use crate::base::atomic::Word;
+use crate::base::explore::explore;
 use crate::peer::{self, Peer};
 use crate::segment::region::{WordArray, Words};
 
@@ -19,7 +20,7 @@ fn take(words: &WordArray<SIDE_WORDS>, slot: u64) -> Result<Side, AttachError> {
 
 /// Two come at the same time for a side in the state that `before` leaves it in; exactly one gets it.
 fn one_of_two_wins(before: impl Fn(&WordArray<SIDE_WORDS>) + Send + Sync + 'static) {
-    loom::model(move || {
+    explore(3, move || {
         let words = words();
         before(&words);
         let rivals = [1, 2].map(|slot| {
@@ -57,7 +58,7 @@ fn loom_one_of_two_follows_a_dead_owner() {
 #[test]
 fn loom_the_owner_goes_while_others_come() {
     for leaves in [false, true] {
-        loom::model(move || {
+        explore(3, move || {
             let words = words();
             let side = take(&words, 3).unwrap();
             let rivals = [1, 2].map(|slot| {
@@ -93,7 +94,7 @@ fn loom_the_owner_goes_while_others_come() {
 /// Who asks about the other side hears what is so, and never that a living owner is gone.
 #[test]
 fn loom_a_successor_is_not_taken_for_dead() {
-    loom::model(|| {
+    explore(3, || {
         let words = words();
         std::mem::forget(take(&words, 3).unwrap());
         peer::model::bury(3);

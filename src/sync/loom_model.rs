@@ -11,6 +11,7 @@ use super::bell::{self, Deadline};
 use super::spin::Spin;
 use crate::base::atomic::Ordering::{Relaxed, Release};
 use crate::base::atomic::Word;
+use crate::base::explore::explore;
 use crate::sys::barrier::Light;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl Shared {
 
 #[test]
 fn loom_a_sleeper_hears_every_store() {
-    loom::model(|| {
+    explore(3, || {
         let shared = Shared::new();
         let sleeper = {
             let shared = shared.clone();
@@ -55,7 +56,7 @@ fn loom_a_sleeper_hears_every_store() {
 
 #[test]
 fn loom_two_sleepers_on_one_bell() {
-    loom::model(|| {
+    explore(3, || {
         let shared = Shared::new();
         let sleepers = [1, 2].map(|count| {
             let shared = shared.clone();
@@ -71,7 +72,7 @@ fn loom_two_sleepers_on_one_bell() {
 
 #[test]
 fn loom_two_wakers_of_one_bell() {
-    loom::model(|| {
+    explore(3, || {
         let bell = Arc::new(Word::new(0));
         let done = Arc::new([Word::new(0), Word::new(0)]);
         let wakers = [0, 1].map(|index| {

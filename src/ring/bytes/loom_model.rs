@@ -7,7 +7,7 @@ use loom::thread;
 use super::consumer::Consumer;
 use super::producer::Producer;
 use super::ring::Ring;
-use crate::base::atomic::without_light_fences;
+use crate::base::explore::{explore, without_light_fences};
 use crate::base::mortal;
 use crate::peer;
 use crate::ring::error::{Gone, PopError, PushError};
@@ -41,7 +41,7 @@ fn drain(consumer: &mut Consumer, mut number: u64) -> (u64, bool) {
 
 /// Both block: `count` records and the end go through.
 fn all_go_through(count: u64) {
-    loom::model(move || {
+    explore(2, move || {
         let ring = Ring::model(CAPACITY);
         let mut consumer = ring.consumer().unwrap();
         let mut producer = ring.producer().unwrap();
@@ -77,7 +77,7 @@ fn loom_records_go_through_and_skip_the_end_of_the_buffer() {
 #[test]
 fn loom_records_go_through_twice_round() {
     without_light_fences(move || {
-        loom::model(|| {
+        explore(3, || {
             let ring = Ring::model(CAPACITY);
             let mut consumer = ring.consumer().unwrap();
             let mut producer = ring.producer().unwrap();
@@ -111,7 +111,7 @@ fn send_some(producer: &mut Producer, acknowledged: &mut u64, count: u64) {
 /// committed, and finishes.
 fn a_producer_dies(before: u64, count: u64) {
     without_light_fences(move || {
-        mortal::at_every_store(move |stores| {
+        mortal::at_every_store(3, move |stores| {
             let ring = Ring::model(CAPACITY);
             let mut consumer = ring.model_as(2).consumer().unwrap();
             {
@@ -178,7 +178,7 @@ fn loom_a_producer_dies_at_every_store_while_skipping() {
 #[test]
 fn loom_a_consumer_dies_at_every_store() {
     without_light_fences(move || {
-        mortal::at_every_store(|stores| {
+        mortal::at_every_store(3, |stores| {
             let ring = Ring::model(CAPACITY);
             let mut producer = ring.model_as(2).producer().unwrap();
             send_some(&mut producer, &mut 0, 2);
@@ -212,7 +212,7 @@ fn loom_a_consumer_dies_at_every_store() {
 /// "Complete", "left" and "died" are three answers.
 #[test]
 fn loom_who_waits_for_a_dead_producer_is_told() {
-    mortal::at_every_store(|stores| {
+    mortal::at_every_store(3, |stores| {
         let ring = Ring::model(CAPACITY);
         let mut consumer = ring.model_as(2).consumer().unwrap();
         let producer = ring.model_as(1).producer().unwrap();

@@ -8,7 +8,7 @@ use loom::thread;
 use super::consumer::Consumer;
 use super::producer::Producer;
 use super::ring::Ring;
-use crate::base::atomic::without_light_fences;
+use crate::base::explore::{explore, without_light_fences};
 use crate::base::{copy, mortal};
 use crate::peer;
 use crate::ring::error::{Gone, PopError, PushError};
@@ -45,7 +45,7 @@ fn drain(consumer: &mut Consumer<Value>) {
 
 /// Both block: on a ring of `capacity`, `count` values go through in order and nobody sleeps for ever.
 fn all_go_through(capacity: u64, count: u64) {
-    loom::model(move || {
+    explore(2, move || {
         let ring = Ring::<Value>::model(capacity);
         let mut consumer = ring.consumer().unwrap();
         let mut producer = ring.producer().unwrap();
@@ -77,7 +77,7 @@ fn loom_values_go_through_two_cells() {
 #[test]
 fn loom_batches_keep_the_order() {
     without_light_fences(move || {
-        loom::model(|| {
+        explore(3, || {
             let ring = Ring::<Value>::model(2);
             let mut consumer = ring.consumer().unwrap();
             let mut producer = ring.producer().unwrap();
@@ -115,7 +115,7 @@ fn loom_batches_keep_the_order() {
 #[test]
 fn loom_claims_exclude_the_other_side() {
     without_light_fences(move || {
-        loom::model(|| {
+        explore(3, || {
             let ring = Ring::<Value>::model(2);
             let mut consumer = ring.consumer().unwrap();
             let mut producer = ring.producer().unwrap();
@@ -150,7 +150,7 @@ fn loom_claims_exclude_the_other_side() {
 #[test]
 fn loom_a_producer_dies_at_every_store() {
     without_light_fences(move || {
-        mortal::at_every_store(|stores| {
+        mortal::at_every_store(3, |stores| {
             let ring = Ring::<Value>::model(2);
             let mut consumer = ring.model_as(2).consumer().unwrap();
             let producers = thread::spawn(move || {
@@ -186,7 +186,7 @@ fn loom_a_producer_dies_at_every_store() {
 #[test]
 fn loom_a_producer_dies_at_every_store_of_a_batch() {
     without_light_fences(move || {
-        mortal::at_every_store(|stores| {
+        mortal::at_every_store(2, |stores| {
             let ring = Ring::<Value>::model(4);
             let mut consumer = ring.model_as(2).consumer().unwrap();
             let producers = thread::spawn(move || {
@@ -212,7 +212,7 @@ fn loom_a_producer_dies_at_every_store_of_a_batch() {
 /// A consumer that waits hears of the producer's death after everything it pushed, and not before.
 #[test]
 fn loom_who_waits_for_a_dead_producer_is_told() {
-    mortal::at_every_store(|stores| {
+    mortal::at_every_store(3, |stores| {
         let ring = Ring::<Value>::model(2);
         let mut consumer = ring.model_as(2).consumer().unwrap();
         let producer = ring.model_as(1).producer().unwrap();
@@ -246,7 +246,7 @@ fn loom_who_waits_for_a_dead_producer_is_told() {
 /// The consumer dies anywhere while the producer pushes; its successor pops what it had not popped.
 #[test]
 fn loom_a_consumer_dies_at_every_store() {
-    mortal::at_every_store(|stores| {
+    mortal::at_every_store(2, |stores| {
         let ring = Ring::<Value>::model(2);
         let mut producer = ring.model_as(2).producer().unwrap();
         for _ in 0..2 {
