@@ -11,3 +11,4 @@ pub mod crash;
 pub(crate) mod explore;
 #[cfg(loom)]
 pub(crate) mod mortal;
+pub(crate) mod prefetch;

@@ -153,6 +153,11 @@ impl Side {
         look(Self::word_of(&self.words, self.role.other()), &self.peer)
     }
 
+    /// The state of a side, told without taking one.
+    pub(super) fn state(words: &WordArray<SIDE_WORDS>, role: Role, peer: &Peer) -> Result<PeerState, Error> {
+        look(Self::word_of(words, role), peer)
+    }
+
     /// At the end of a slice of waiting: an error if the other side is gone and the handle does not wait for a successor.
     pub(super) fn check_other<E: From<Box<Error>>>(&self, gone: impl Fn(Gone) -> E) -> Result<(), E> {
         if self.when_gone == WhenPeerGone::Wait {

@@ -1,11 +1,11 @@
 //! The words of one slot, and what reading and writing do to them. The protocol is in ARCHITECTURE.md, "Slots".
 //!
 //! ```text
-//! word 0            current   the version that readers shall read; its copy is version mod 4
+//! word 0            current   the version that readers shall read; its copy is version mod 8
 //! word 8            owner     0, or who writes (see `turn`)
 //! word 9            bell      of who waits for a change
 //! word 10           turn      bell of who waits to write
-//! word 16 ...       4 copies, each a sequence word and the value, padded to 64 bytes
+//! word 16 ...       8 copies, each a sequence word and the value, padded to 64 bytes
 //! ```
 
 use super::error::ReadError;
@@ -18,7 +18,7 @@ use crate::sync::bell;
 use crate::sys::barrier::Light;
 
 /// How many copies of a value there are: a reader is disturbed only if this many writes happen during its read.
-pub(super) const COPIES: u64 = 4;
+pub(super) const COPIES: u64 = 8;
 const HEAD_WORDS: usize = 16;
 const LINE_WORDS: usize = 8;
 

@@ -1,9 +1,9 @@
 //! Slots: the latest value of something, written in place, read by any number of processes without a single store.
 //!
 //! A [`Slot`] holds one value, [`Slots`] an array of them, each with a version that counts its writes. Reading is a copy, checked
-//! afterwards (a seqlock over four copies, so that a writer rarely gets in a reader's way); a read-only mapping is enough.
+//! afterwards (a seqlock over eight copies, so that a writer rarely gets in a reader's way); a read-only mapping is enough.
 //!
-//! **Progress.** A read is lock-free: it starts over only if four writes happened meanwhile. A write through an exclusive
+//! **Progress.** A read is lock-free: it starts over only if seven writes happened meanwhile. A write through an exclusive
 //! [`Writer`] is wait-free; one through [`Slot::write`] takes turns with other writers.
 //!
 //! **If a process dies** in the middle of a write, readers go on reading the previous value, and the next writer starts over. A reader

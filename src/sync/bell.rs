@@ -82,8 +82,8 @@ pub(crate) enum Look {
     Thorough,
 }
 
-/// Waits until `ready` has something: spins, then sleeps until the bell rings. At the end of each slice of sleep `check` may end the wait with
-/// an error, after one last look.
+/// Waits until `ready` has something: spins, then sleeps until the bell rings. At the end of each slice of sleep, and of the whole, `check`
+/// may end the wait with an error, after one last look.
 ///
 /// `Ok(None)`: the deadline has passed.
 pub(crate) fn wait<R, E>(
@@ -103,13 +103,19 @@ pub(crate) fn wait<R, E>(
         if let Some(result) = ready(Look::Thorough) {
             return Ok(Some(result));
         }
-        let Some(nap) = deadline.left(slice) else { return Ok(None) };
-        futex::wait(bell, asleep, nap);
-        if let Some(result) = ready(Look::Thorough) {
-            return Ok(Some(result));
+        let nap = deadline.left(slice);
+        if let Some(nap) = nap {
+            futex::wait(bell, asleep, nap);
+            if let Some(result) = ready(Look::Thorough) {
+                return Ok(Some(result));
+            }
         }
+        // Also when the time is up before the first nap: who waits for moments only must learn of a death as well.
         if let Err(error) = check() {
             return ready(Look::Thorough).map_or(Err(error), |result| Ok(Some(result)));
+        }
+        if nap.is_none() {
+            return Ok(None);
         }
         slice = (slice * 2).min(LONGEST_SLICE);
     }

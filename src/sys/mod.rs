@@ -10,3 +10,4 @@ pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod object;
 pub(crate) mod process;
+pub(crate) mod wiped;

@@ -150,6 +150,10 @@ impl Consumer {
     /// Gives a record up that has been read, and wakes the producer if it sleeps.
     #[inline(always)]
     pub(super) fn advance(&mut self, found: Found) {
+        // A record that was inherited across a fork is not released.
+        if !self.side.is_current() {
+            return;
+        }
         self.head = found.at.wrapping_add(size_of_record(found.length));
         // Release: we have read it before the producer writes over it.
         self.control.head().store(self.head, Release);

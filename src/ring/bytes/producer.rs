@@ -186,6 +186,49 @@ impl Producer {
         Ok(())
     }
 
+    /// Whether the stream has been finished, by this producer or one before it.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether the consumer has released every record committed so far. A ring that never held any is drained too.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Corrupt`].
+    pub fn is_drained(&self) -> Result<bool, PushError> {
+        // Acquire: whatever the consumer did with the records comes before whatever we do now.
+        let head = self.control.head().load(Acquire);
+        if self.tail.wrapping_sub(head) > self.capacity() {
+            return Err(PushError::Corrupt("its consumer is not behind its producer"));
+        }
+        Ok(head == self.tail)
+    }
+
+    /// Waits, at most `timeout`, until the consumer has released every record committed so far: spins, then sleeps. A segment that lives while
+    /// used takes what nobody received with it when its last user goes; a sender that is about to go can wait here first.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Disconnected`] if something is left and the consumer is gone (unless told to wait), `TimedOut`, `Forked`, `Corrupt` or
+    /// `Liveness`.
+    pub fn wait_until_drained_timeout(&mut self, timeout: Duration) -> Result<(), PushError> {
+        if !self.side.is_current() {
+            return Err(PushError::Forked);
+        }
+        if self.is_drained()? {
+            return Ok(());
+        }
+        let (control, side, tail, capacity) = (&self.control, &self.side, self.tail, self.buffer.capacity());
+        // A position beyond ours ends the wait as well; it is told apart below. Whichever look: nothing is being pushed that looking could slow.
+        let ready = |_| (tail.wrapping_sub(control.head().load(Acquire)).wrapping_sub(1) >= capacity).then_some(());
+        let check = || side.check_other(PushError::Disconnected);
+        match bell::wait(side.own_bell(), Deadline::after(timeout), &mut self.spin, ready, check)? {
+            Some(()) => self.is_drained().map(|_| ()),
+            None => Err(PushError::TimedOut),
+        }
+    }
+
     /// Finds the place for a record.
     #[inline(always)]
     fn place(&mut self, length: usize) -> Result<Place, PushError> {
@@ -217,6 +260,10 @@ impl Producer {
     /// Commits the record that was written at `place`. The stores are in the order of ARCHITECTURE.md, "Byte ring".
     #[inline(always)]
     pub(super) fn commit(&mut self, place: Place, length: u64) {
+        // A claim that was inherited across a fork commits nothing.
+        if !self.side.is_current() {
+            return;
+        }
         let length = length.min(place.length);
         let next = place.at.wrapping_add(size_of_record(length));
         self.buffer.word(next).store(NOTHING, Relaxed);
@@ -260,12 +307,18 @@ impl Producer {
         let (control, side, tail) = (&self.control, &self.side, self.tail);
         let wanted = end.wrapping_sub(tail);
         let capacity = self.buffer.capacity();
-        let fits = |head: u64| head.wrapping_add(capacity).wrapping_sub(tail) >= wanted;
+        let unread = |head: u64| tail.wrapping_sub(head);
+        // The published position lags behind the exact one, at times by more than the ring: then it tells of no room.
+        let fits = |head| unread(head).checked_add(wanted).is_some_and(|needed| needed <= capacity);
         let ready = |look| {
             // While spinning by the published position only: looking at the exact one takes its line from the consumer.
             let room = match look {
                 Look::Glance => fits(control.released().load(Acquire)),
-                Look::Thorough => fits(control.head().load(Acquire)),
+                Look::Thorough => {
+                    let head = control.head().load(Acquire);
+                    // Ahead of its producer: spoilt, `refresh` says so.
+                    fits(head) || unread(head) > capacity
+                }
             };
             room.then_some(())
         };

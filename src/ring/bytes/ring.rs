@@ -7,7 +7,7 @@ use crate::base::access::Access;
 use crate::peer::Member;
 use crate::ring::control::{CONTROL_WORDS, Control};
 use crate::ring::error::AttachError;
-use crate::ring::side::{Role, Side};
+use crate::ring::side::{PeerState, Role, Side};
 use crate::segment::buffer::Buffer;
 use crate::segment::create::{self, Blueprint};
 use crate::segment::header::GEOMETRY_WORDS;
@@ -19,6 +19,7 @@ pub(super) const VERSION: u32 = 1;
 /// The smallest and the largest buffer.
 const LEAST: u64 = 64;
 const MOST: u64 = 1 << 46;
+const SHORT: AttachError = AttachError::Corrupt("it is shorter than its header says");
 
 /// A byte ring by name; see [the module](super). Dropping it takes nothing from sides that were taken through it.
 #[derive(Debug)]
@@ -145,11 +146,33 @@ impl Ring {
         Consumer::new(buffer, control, side)
     }
 
+    /// The state of the producer's side, without taking one. Asks the kernel.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found out, or the ring is spoilt.
+    pub fn producer_state(&self) -> Result<PeerState, AttachError> {
+        self.state(Role::Producer)
+    }
+
+    /// The state of the consumer's side, without taking one. Asks the kernel.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found out, or the ring is spoilt.
+    pub fn consumer_state(&self) -> Result<PeerState, AttachError> {
+        self.state(Role::Consumer)
+    }
+
+    fn state(&self, role: Role) -> Result<PeerState, AttachError> {
+        let sides = self.segment.body().array(0).ok_or(SHORT)?;
+        Ok(Side::state(&sides, role, &*self.member.peer()?)?)
+    }
+
     fn take(&self, role: Role) -> Result<(Side, Control, Buffer), AttachError> {
         let body = self.segment.body();
-        let short = AttachError::Corrupt("it is shorter than its header says");
         let parts = body.array(0).zip(body.array(0)).zip(buffer_of(&body, self.capacity));
-        let ((side, control), buffer) = parts.ok_or(short)?;
+        let ((side, control), buffer) = parts.ok_or(SHORT)?;
         Ok((Side::take(side, role, self.member.peer()?)?, Control(control), buffer))
     }
 

@@ -61,14 +61,14 @@ impl<'a, T: Shared> PushClaim<'a, T> {
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let index = ((index as u64) < self.count).then_some(index as u64)?;
         // SAFETY: excluded as said above; the result borrows the claim mutably.
-        Some(unsafe { self.producer.cell(index).value_mut() })
+        Some(unsafe { self.producer.cells().value_mut(self.producer.place(index)) })
     }
 
     /// The places for the values, in order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         let producer = &*self.producer;
         // SAFETY: excluded as said above; the cells differ, and the iterator borrows the claim mutably.
-        (0..self.count).map(move |index| unsafe { producer.cell(index).value_mut() })
+        producer.places(self.count).map(move |place| unsafe { producer.cells().value_mut(place) })
     }
 
     /// Pushes all the values.
@@ -112,23 +112,23 @@ impl<'a, T: Shared> PopClaim<'a, T> {
     pub fn get(&self, index: usize) -> Option<&T> {
         let index = ((index as u64) < self.count).then_some(index as u64)?;
         // SAFETY: excluded as said above; the result borrows the claim.
-        Some(unsafe { self.consumer.cell(index).value_ref() })
+        Some(unsafe { self.consumer.cells().value_ref(self.consumer.place(index)) })
     }
 
     /// The values, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         // SAFETY: excluded as said above; the iterator borrows the claim.
-        (0..self.count).map(|index| unsafe { self.consumer.cell(index).value_ref() })
+        self.consumer.places(self.count).map(|place| unsafe { self.consumer.cells().value_ref(place) })
     }
 
     /// Pops all of them.
     pub fn release(self) {
-        self.consumer.advance(self.count);
+        self.consumer.release(self.count);
     }
 
     /// Pops the first `count` of them, all if there are fewer.
     pub fn release_first(self, count: usize) {
-        self.consumer.advance(self.count.min(count as u64));
+        self.consumer.release(self.count.min(count as u64));
     }
 }
 

@@ -4,29 +4,33 @@ use std::fmt;
 use std::time::Duration;
 
 use super::claim::PopClaim;
+use super::hot::Hot;
 use crate::Shared;
 use crate::base::atomic::Ordering::{Acquire, Release};
 use crate::base::copy;
 use crate::ring::control::Control;
 use crate::ring::error::{AttachError, PopError};
 use crate::ring::side::{PeerState, Side, WhenPeerGone};
-use crate::segment::Error;
-use crate::segment::cells::{Cell, Cells};
+use crate::segment::cells::{Cells, Place};
+use crate::segment::{Error, Segment};
 use crate::sync::bell::{self, Deadline};
 use crate::sync::spin::Spin;
+use crate::sys::wiped::Wiped;
 
 /// The popping side of a ring, taken with [`Ring::consumer`](super::Ring::consumer); given up when dropped or when the process dies.
 ///
 /// In a forked child every call fails with [`PopError::Forked`] and dropping does nothing.
 //
 // Invariants:
-// 1. `head` is the exact position, as stored in the ring; `released` is what was last published, at most `head`.
-// 2. A cell whose mark is its position + 1 is ours to read until `head` passes it.
+// 1. `position` is the exact position, as stored in the ring's `head`; `released` is what was last published, at most `position`.
+// 2. Values `position..stop` are there, by their block's mark, and ours to read until `head` passes them.
+// 3. `stop <= block_end`, the end of the block that `place` is in; `position == block_end` only with `position == stop`.
 pub struct Consumer<T: Shared> {
+    hot: Wiped<Hot>,
     cells: Cells<T>,
-    control: Control,
     side: Side,
-    head: u64,
+    control: Control,
+    block_end: u64,
     released: u64,
     /// How many values to pop before publishing the position again.
     interval: u64,
@@ -35,16 +39,13 @@ pub struct Consumer<T: Shared> {
 
 impl<T: Shared> Consumer<T> {
     /// Goes on where the last consumer stopped.
-    pub(super) fn new(cells: Cells<T>, control: Control, side: Side) -> Result<Self, AttachError> {
-        let head = control.head().load(Acquire);
-        let tail = control.tail().load(Acquire);
-        // The tail is a hint and may lag, but by one batch at most, and the head is never a whole ring behind it.
-        if tail.wrapping_sub(head) > cells.capacity() && head.wrapping_sub(tail) > cells.capacity() {
-            return Err(AttachError::Corrupt("its consumer's and its producer's position are too far apart"));
-        }
-        control.released().store(head, Release);
-        let interval = (cells.capacity() / 8).max(1);
-        Ok(Self { cells, control, side, head, released: head, interval, spin: Spin::new() })
+    pub(super) fn new(cells: Cells<T>, control: Control, side: Side, segment: &Segment) -> Result<Self, AttachError> {
+        let position = control.head().load(Acquire);
+        let hot = Hot::new(position, cells.place(position), segment)?;
+        control.released().store(position, Release);
+        let interval = cells.capacity() / 8;
+        let block_end = Cells::<T>::block_end(position);
+        Ok(Self { hot, cells, side, control, block_end, released: position, interval, spin: Spin::new() })
     }
 
     /// How many values the ring holds at most.
@@ -54,7 +55,7 @@ impl<T: Shared> Consumer<T> {
 
     /// How many values have been popped since the ring was created, by all its consumers: where a successor goes on.
     pub fn position(&self) -> u64 {
-        self.head
+        self.hot.position
     }
 
     /// The state of the producer's side. Asks the kernel.
@@ -75,26 +76,26 @@ impl<T: Shared> Consumer<T> {
     ///
     /// # Errors
     ///
-    /// [`PopError::Empty`] or `Forked`.
+    /// [`PopError::Empty`], `Forked` or `Corrupt`.
     #[inline]
     pub fn try_pop(&mut self) -> Result<T, PopError> {
-        let Some(cell) = self.next(0) else { return Err(self.nothing()) };
-        if !self.side.is_current() {
-            return Err(PopError::Forked);
+        if self.hot.position == self.hot.stop {
+            self.look()?;
         }
-        let value = copy::load(cell.value());
-        self.advance(1);
-        Ok(value)
+        Ok(self.take())
     }
 
     /// Pops, waiting if there is nothing: spins, then sleeps.
     ///
     /// # Errors
     ///
-    /// [`PopError::Disconnected`] if empty and the producer is gone (unless told to wait), `Forked` or `Liveness`.
+    /// [`PopError::Disconnected`] if empty and the producer is gone (unless told to wait), `Forked`, `Corrupt` or `Liveness`.
     #[inline]
     pub fn pop(&mut self) -> Result<T, PopError> {
-        self.pop_until(Deadline::NEVER)
+        if self.hot.position == self.hot.stop {
+            self.await_value(Deadline::NEVER)?;
+        }
+        Ok(self.take())
     }
 
     /// As [`pop`](Self::pop), for at most `timeout`.
@@ -104,48 +105,50 @@ impl<T: Shared> Consumer<T> {
     /// As for [`pop`](Self::pop), or [`PopError::TimedOut`].
     #[inline]
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, PopError> {
-        match self.try_pop() {
-            Err(PopError::Empty) => self.pop_until(Deadline::after(timeout)),
-            outcome => outcome,
+        if self.hot.position == self.hot.stop {
+            self.wait_for_value_timeout(timeout)?;
         }
-    }
-
-    #[inline(always)]
-    fn pop_until(&mut self, deadline: Deadline) -> Result<T, PopError> {
-        if self.next(0).is_none() {
-            self.wait_for_value(deadline)?;
-        }
-        self.try_pop()
+        Ok(self.take())
     }
 
     /// Pops as many values as there are and `to` has room for, in order, and returns how many. Wait-free.
     ///
     /// # Errors
     ///
-    /// [`PopError::Empty`] if there is none (and `to` is not empty), or `Forked`.
+    /// [`PopError::Empty`] if there is none (and `to` is not empty), `Forked` or `Corrupt`.
     #[inline]
     pub fn pop_slice(&mut self, to: &mut [T]) -> Result<usize, PopError> {
-        if !self.side.is_current() {
-            return Err(PopError::Forked);
+        let mut popped = 0;
+        while let Some(rest) = to.get_mut(popped..).filter(|rest| !rest.is_empty()) {
+            if self.hot.position == self.hot.stop
+                && let Err(error) = self.look()
+            {
+                if popped > 0 {
+                    break;
+                }
+                return Err(error);
+            }
+            let count = (self.hot.ours() as usize).min(rest.len());
+            let mut place = self.hot.place;
+            for value in rest.iter_mut().take(count) {
+                *value = copy::load(self.cells.value(place));
+                place = Cells::<T>::next(place);
+            }
+            self.hot.position = self.hot.position.wrapping_add(count as u64);
+            self.hot.place = place;
+            popped += count;
         }
-        let mut count = 0;
-        for (index, place) in (0..self.capacity()).zip(to.iter_mut()) {
-            let Some(cell) = self.next(index) else { break };
-            *place = copy::load(cell.value());
-            count += 1;
+        if popped > 0 {
+            self.give_up();
         }
-        if count == 0 && !to.is_empty() {
-            return Err(self.nothing());
-        }
-        self.advance(count);
-        Ok(count as usize)
+        Ok(popped)
     }
 
     /// Claims the next value, to read it in place. It is popped by [`PopClaim::release`]; otherwise it stays. Wait-free.
     ///
     /// # Errors
     ///
-    /// [`PopError::Empty`] or `Forked`.
+    /// [`PopError::Empty`], `Forked` or `Corrupt`.
     #[inline]
     pub fn claim(&mut self) -> Result<PopClaim<'_, T>, PopError> {
         self.claim_many(1)
@@ -155,15 +158,27 @@ impl<T: Shared> Consumer<T> {
     ///
     /// # Errors
     ///
-    /// [`PopError::Empty`] or `Forked`.
+    /// [`PopError::Empty`], `Forked` or `Corrupt`.
     #[inline]
     pub fn claim_many(&mut self, most: usize) -> Result<PopClaim<'_, T>, PopError> {
-        if !self.side.is_current() {
-            return Err(PopError::Forked);
+        // Looks again even if something is there: more of the block may be by now.
+        self.look()?;
+        let most = (most as u64).max(1);
+        let mut count = self.hot.ours().min(most);
+        let (mut place, mut end) = (self.hot.place, self.block_end);
+        // Whole blocks behind a whole one.
+        while count < most && self.hot.position.wrapping_add(count) == end && count < self.capacity() {
+            place = self.cells.next_block(place);
+            let start = end;
+            end = end.wrapping_add(Cells::<T>::VALUES);
+            let mark = self.cells.mark(place).load(Acquire);
+            match self.cells.ready(place, start, end, mark) {
+                Some(0) => break,
+                Some(ready) => count = (count + ready).min(most),
+                None => return Err(PopError::Corrupt(IMPOSSIBLE_MARK)),
+            }
         }
-        let most = (most as u64).clamp(1, self.capacity());
-        let count = (0..most).take_while(|&index| self.next(index).is_some()).count() as u64;
-        if count == 0 { Err(self.nothing()) } else { Ok(PopClaim::new(self, count)) }
+        Ok(PopClaim::new(self, count))
     }
 
     /// Waits until there is at least one value; see [`pop`](Self::pop).
@@ -172,70 +187,138 @@ impl<T: Shared> Consumer<T> {
     ///
     /// As for [`pop_timeout`](Self::pop_timeout).
     pub fn wait_for_value_timeout(&mut self, timeout: Duration) -> Result<(), PopError> {
-        if self.next(0).is_some() {
-            return Ok(());
+        match self.look() {
+            Err(PopError::Empty) => self.await_value(Deadline::after(timeout)),
+            outcome => outcome,
         }
-        self.wait_for_value(Deadline::after(timeout))
     }
 
-    /// The cell `index` places behind the head, if its value is there.
+    /// Takes the value at the position, which must be there: `position < stop`.
     #[inline(always)]
-    fn next(&self, index: u64) -> Option<Cell<'_, T>> {
-        let position = self.head.wrapping_add(index);
-        let cell = self.cells.at(position);
-        // Pairs with the producer's release store of the mark.
-        (cell.mark().load(Acquire) == position.wrapping_add(1)).then_some(cell)
+    fn take(&mut self) -> T {
+        let place = self.hot.place;
+        let value = copy::load(self.cells.value(place));
+        self.hot.position = self.hot.position.wrapping_add(1);
+        self.hot.place = Cells::<T>::next(place);
+        self.give_up();
+        value
     }
 
-    pub(super) fn cell(&self, index: u64) -> Cell<'_, T> {
-        self.cells.at(self.head.wrapping_add(index))
-    }
-
-    /// Gives up `count` cells that have been read, and wakes the producer if it sleeps.
+    /// Gives up what is behind the position, which has been read, and wakes the producer if it sleeps.
     #[inline(always)]
-    pub(super) fn advance(&mut self, count: u64) {
-        self.head = self.head.wrapping_add(count);
-        // Release: we have read them before the producer writes over them.
-        self.control.head().store(self.head, Release);
-        if self.head.wrapping_sub(self.released) >= self.interval {
-            self.publish();
-        }
+    fn give_up(&mut self) {
+        // Release: we have read it before the producer writes over it.
+        self.control.head().store(self.hot.position, Release);
         self.side.wake_other();
     }
 
+    /// Where the value `index` places after the current position is.
+    pub(super) fn place(&self, index: u64) -> Place {
+        self.cells.place(self.hot.position.wrapping_add(index))
+    }
+
+    /// Where the next `count` values are.
     #[inline(always)]
-    fn publish(&mut self) {
-        self.released = self.head;
-        self.control.released().store(self.released, Release);
+    pub(super) fn places(&self, count: u64) -> impl Iterator<Item = Place> {
+        self.cells.places(self.hot.place, self.block_end.wrapping_sub(self.hot.position), count)
     }
 
-    /// There is nothing to pop: a good moment to publish the position, since the producer may be idle too.
-    #[cold]
-    fn nothing(&mut self) -> PopError {
+    pub(super) fn cells(&self) -> &Cells<T> {
+        &self.cells
+    }
+
+    /// Pops `count` claimed values.
+    #[inline]
+    pub(super) fn release(&mut self, count: u64) {
+        // A claim that was inherited across a fork releases nothing.
         if !self.side.is_current() {
-            return PopError::Forked;
+            return;
         }
-        if self.released != self.head {
-            self.publish();
+        let mut rest = count;
+        while rest > 0 {
+            if self.hot.position == self.block_end {
+                self.enter_block();
+            }
+            let count = self.block_end.wrapping_sub(self.hot.position).min(rest);
+            self.hot.position = self.hot.position.wrapping_add(count);
+            self.hot.place = Cells::<T>::skip(self.hot.place, count);
+            rest -= count;
         }
-        PopError::Empty
+        // Whether more of the block is there, the next look will tell.
+        if self.hot.stop.wrapping_sub(self.hot.position) > Cells::<T>::VALUES {
+            self.hot.stop = self.hot.position;
+        }
+        self.give_up();
     }
 
-    #[cold]
-    fn wait_for_value(&mut self, deadline: Deadline) -> Result<(), PopError> {
-        if let PopError::Forked = self.nothing() {
+    /// Looks how much of the current block, or of the next at its end, is there.
+    #[inline(never)]
+    fn look(&mut self) -> Result<(), PopError> {
+        if !self.side.is_current() {
             return Err(PopError::Forked);
         }
-        let Self { cells, side, head, spin, .. } = self;
-        let (mark, expected) = (cells.at(*head).mark(), head.wrapping_add(1));
-        let ready = |_| (mark.load(Acquire) == expected).then_some(());
+        if self.hot.position == self.block_end {
+            self.enter_block();
+        }
+        let Self { hot, cells, block_end, .. } = self;
+        // Pairs with the producer's release store of the mark.
+        let mark = cells.mark(hot.place).load(Acquire);
+        match cells.ready(hot.place, hot.position, *block_end, mark) {
+            Some(0) => {
+                // Nothing there: a good moment to publish the position, since the producer may be idle too.
+                self.publish();
+                Err(PopError::Empty)
+            }
+            Some(ready) => {
+                hot.stop = hot.position.wrapping_add(ready);
+                Ok(())
+            }
+            None => Err(PopError::Corrupt(IMPOSSIBLE_MARK)),
+        }
+    }
+
+    /// Goes on to the next block; and now and then says where we are.
+    #[inline(always)]
+    fn enter_block(&mut self) {
+        self.hot.place = self.cells.next_block(self.hot.place);
+        self.block_end = self.block_end.wrapping_add(Cells::<T>::VALUES);
+        if self.hot.position.wrapping_sub(self.released) >= self.interval {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.released != self.hot.position {
+            self.released = self.hot.position;
+            self.control.released().store(self.released, Release);
+        }
+    }
+
+    /// As `look`, but waits until something is there.
+    #[inline(never)]
+    fn await_value(&mut self, deadline: Deadline) -> Result<(), PopError> {
+        match self.look() {
+            Err(PopError::Empty) => {}
+            outcome => return outcome,
+        }
+        let Self { hot, cells, side, spin, block_end, .. } = self;
+        // A mark that cannot be is something, too: looking again tells.
+        let ready = |_| {
+            let mark = cells.mark(hot.place).load(Acquire);
+            (cells.ready(hot.place, hot.position, *block_end, mark) != Some(0)).then_some(())
+        };
         let check = || side.check_other(PopError::Disconnected);
-        bell::wait(side.own_bell(), deadline, spin, ready, check)?.ok_or(PopError::TimedOut)
+        match bell::wait(side.own_bell(), deadline, spin, ready, check)? {
+            Some(()) => self.look(),
+            None => Err(PopError::TimedOut),
+        }
     }
 }
 
+const IMPOSSIBLE_MARK: &str = "a block's mark is beyond its end";
+
 impl<T: Shared> fmt::Debug for Consumer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("position", &self.head).field("capacity", &self.capacity()).finish()
+        f.debug_struct("Consumer").field("position", &self.position()).field("capacity", &self.capacity()).finish()
     }
 }

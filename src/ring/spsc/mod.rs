@@ -35,6 +35,7 @@
 
 mod claim;
 mod consumer;
+mod hot;
 #[cfg(all(test, loom))]
 mod loom_model;
 mod producer;

@@ -4,50 +4,46 @@ use std::fmt;
 use std::time::Duration;
 
 use super::claim::PushClaim;
+use super::hot::Hot;
 use crate::Shared;
-use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::base::atomic::Ordering::{Acquire, Release};
 use crate::base::copy;
 use crate::ring::control::Control;
 use crate::ring::error::{AttachError, PushError};
 use crate::ring::side::{PeerState, Side, WhenPeerGone};
-use crate::segment::Error;
-use crate::segment::cells::{Cell, Cells};
+use crate::segment::cells::{Cells, Place};
+use crate::segment::{Error, Segment};
 use crate::sync::bell::{self, Deadline, Look};
 use crate::sync::spin::Spin;
+use crate::sys::wiped::Wiped;
 
 /// The pushing side of a ring, taken with [`Ring::producer`](super::Ring::producer); given up when dropped or when the process dies.
 ///
 /// In a forked child every call fails with [`PushError::Forked`] and dropping does nothing.
 //
 // Invariants:
-// 1. `head <= limit - capacity <= tail <= limit`, where `head` is any value the consumer's exact position had since the last refresh.
-// 2. Cells `tail..limit` are ours to write: the consumer has popped them or never had them.
+// 1. `limit - capacity <= head`, where `head` is the consumer's exact position at any time; `position <= stop <= limit`.
+// 2. Values `position..limit` are ours to write: the consumer has popped what was there.
+// 3. `stop <= block_end`, the end of the block that `place` is in; `position == block_end` only with `position == stop`.
 pub struct Producer<T: Shared> {
+    hot: Wiped<Hot>,
     cells: Cells<T>,
-    control: Control,
     side: Side,
-    tail: u64,
+    control: Control,
     limit: u64,
+    block_end: u64,
     spin: Spin,
 }
 
 impl<T: Shared> Producer<T> {
     /// Goes on where the last producer's committed values end.
-    pub(super) fn new(cells: Cells<T>, control: Control, side: Side) -> Result<Self, AttachError> {
+    pub(super) fn new(cells: Cells<T>, control: Control, side: Side, segment: &Segment) -> Result<Self, AttachError> {
         let head = control.head().load(Acquire);
-        let hint = control.tail().load(Acquire);
-        let capacity = cells.capacity();
-        // The hint is stored after the marks, so it may lag behind them, even behind the consumer.
-        let mut tail = if hint.wrapping_sub(head) <= capacity { hint } else { head };
-        while tail.wrapping_sub(head) < capacity && cells.at(tail).mark().load(Acquire) == tail.wrapping_add(1) {
-            tail = tail.wrapping_add(1);
-        }
-        if hint > tail {
-            return Err(AttachError::Corrupt("its producer's position is ahead of its values"));
-        }
-        control.tail().store(tail, Relaxed);
-        let limit = head.wrapping_add(capacity);
-        Ok(Self { cells, control, side, tail, limit, spin: Spin::new() })
+        let position = find_tail(&cells, head);
+        let place = cells.place(position);
+        let hot = Hot::new(position, place, segment)?;
+        let limit = head.wrapping_add(cells.capacity());
+        Ok(Self { hot, cells, side, control, limit, block_end: Cells::<T>::block_end(position), spin: Spin::new() })
     }
 
     /// How many values the ring holds at most.
@@ -57,7 +53,7 @@ impl<T: Shared> Producer<T> {
 
     /// How many values have been pushed since the ring was created, by all its producers: where a successor goes on.
     pub fn position(&self) -> u64 {
-        self.tail
+        self.hot.position
     }
 
     /// The state of the consumer's side. Asks the kernel.
@@ -81,14 +77,10 @@ impl<T: Shared> Producer<T> {
     /// [`PushError::Full`], `Forked` or `Corrupt`.
     #[inline]
     pub fn try_push(&mut self, value: T) -> Result<(), PushError> {
-        if self.tail == self.limit {
-            self.refresh()?;
+        if self.hot.position == self.hot.stop {
+            self.make_room()?;
         }
-        if !self.side.is_current() {
-            return Err(PushError::Forked);
-        }
-        self.put(self.tail, &value);
-        self.advance(1);
+        self.put(&value);
         Ok(())
     }
 
@@ -99,7 +91,11 @@ impl<T: Shared> Producer<T> {
     /// [`PushError::Disconnected`] if full and the consumer is gone (unless told to wait), `Forked`, `Corrupt` or `Liveness`.
     #[inline]
     pub fn push(&mut self, value: T) -> Result<(), PushError> {
-        self.push_until(value, Deadline::NEVER)
+        if self.hot.position == self.hot.stop {
+            self.await_room(Deadline::NEVER)?;
+        }
+        self.put(&value);
+        Ok(())
     }
 
     /// As [`push`](Self::push), for at most `timeout`.
@@ -109,35 +105,43 @@ impl<T: Shared> Producer<T> {
     /// As for [`push`](Self::push), or [`PushError::TimedOut`].
     #[inline]
     pub fn push_timeout(&mut self, value: T, timeout: Duration) -> Result<(), PushError> {
-        match self.try_push(value) {
-            Err(PushError::Full) => self.push_until(value, Deadline::after(timeout)),
-            outcome => outcome,
+        if self.hot.position == self.hot.stop {
+            self.wait_for_room_timeout(timeout)?;
         }
+        self.put(&value);
+        Ok(())
     }
 
-    #[inline(always)]
-    fn push_until(&mut self, value: T, deadline: Deadline) -> Result<(), PushError> {
-        if self.tail == self.limit {
-            self.wait_for_room(deadline)?;
-        }
-        self.try_push(value)
-    }
-
-    /// Pushes as many of `values` as there is room for, in order, and returns how many. Wait-free. A killed process leaves some first part of them.
+    /// Pushes as many of `values` as there is room for, in order, and returns how many. Wait-free. A killed process leaves some first part of
+    /// them.
     ///
     /// # Errors
     ///
     /// [`PushError::Full`] if there is room for none (and `values` is not empty), `Forked` or `Corrupt`.
     #[inline]
     pub fn push_slice(&mut self, values: &[T]) -> Result<usize, PushError> {
-        let room = self.room_for(values.len() as u64)?;
-        let mut position = self.tail;
-        for value in values.iter().take(room as usize) {
-            self.put(position, value);
-            position = position.wrapping_add(1);
+        let mut rest = values;
+        while !rest.is_empty() {
+            if self.hot.position == self.hot.stop
+                && let Err(error) = self.make_room()
+            {
+                if rest.len() < values.len() {
+                    break;
+                }
+                return Err(error);
+            }
+            let count = (self.hot.ours() as usize).min(rest.len());
+            let (now, later) = rest.split_at(count);
+            let mut place = self.hot.place;
+            for value in now {
+                copy::store(self.cells.value(place), value);
+                place = Cells::<T>::next(place);
+            }
+            self.pass(count as u64, place);
+            rest = later;
         }
-        self.advance(room);
-        Ok(room as usize)
+        self.side.wake_other();
+        Ok(values.len() - rest.len())
     }
 
     /// Claims the next cell, to write its value in place. Nothing is pushed until [`PushClaim::commit`]. Wait-free.
@@ -157,8 +161,19 @@ impl<T: Shared> Producer<T> {
     /// [`PushError::Full`], `Forked` or `Corrupt`.
     #[inline]
     pub fn claim_many(&mut self, most: usize) -> Result<PushClaim<'_, T>, PushError> {
-        let room = self.room_for((most as u64).max(1))?;
-        Ok(PushClaim::new(self, room))
+        let most = (most as u64).max(1);
+        if self.hot.position == self.hot.stop {
+            self.make_room()?;
+        }
+        if self.limit.wrapping_sub(self.hot.position) < most {
+            // What is free already will do.
+            match self.refresh() {
+                Ok(()) | Err(PushError::Full) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let count = self.limit.wrapping_sub(self.hot.position).min(most);
+        Ok(PushClaim::new(self, count))
     }
 
     /// Waits until there is room for at least one value; see [`push`](Self::push).
@@ -167,69 +182,106 @@ impl<T: Shared> Producer<T> {
     ///
     /// As for [`push_timeout`](Self::push_timeout).
     pub fn wait_for_room_timeout(&mut self, timeout: Duration) -> Result<(), PushError> {
-        if self.tail != self.limit {
-            return Ok(());
-        }
-        self.wait_for_room(Deadline::after(timeout))
-    }
-
-    /// How many of `wanted` values there is room for; `Full` if for none.
-    #[inline(always)]
-    fn room_for(&mut self, wanted: u64) -> Result<u64, PushError> {
-        if !self.side.is_current() {
-            return Err(PushError::Forked);
-        }
-        if self.limit.wrapping_sub(self.tail) < wanted {
-            match self.refresh() {
-                // Less than wanted may still be some.
-                Ok(()) | Err(PushError::Full) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        match self.limit.wrapping_sub(self.tail).min(wanted) {
-            0 if wanted > 0 => Err(PushError::Full),
-            room => Ok(room),
+        match self.make_room() {
+            Err(PushError::Full) => self.await_room(Deadline::after(timeout)),
+            outcome => outcome,
         }
     }
 
-    /// Writes the value and, with the mark, commits it. The position must be ours (invariant 2).
+    /// Writes the value and, with the mark, commits it. There must be room: `position < stop`.
     #[inline(always)]
-    fn put(&self, position: u64, value: &T) {
-        let cell = self.cells.at(position);
-        copy::store(cell.value(), value);
-        // Pairs with the consumer's acquire load of the mark: who sees it sees the value.
-        cell.mark().store(position.wrapping_add(1), Release);
-    }
-
-    /// After `count` values have been committed: moves on and wakes the consumer if it sleeps.
-    #[inline(always)]
-    fn advance(&mut self, count: u64) {
-        self.tail = self.tail.wrapping_add(count);
-        self.control.tail().store(self.tail, Relaxed);
+    fn put(&mut self, value: &T) {
+        let place = self.hot.place;
+        copy::store(self.cells.value(place), value);
+        self.pass(1, Cells::<T>::next(place));
         self.side.wake_other();
     }
 
+    /// Commits `count` values that were written from the current place on, up to `place` in the same block.
     #[inline(always)]
-    pub(super) fn cell(&self, index: u64) -> Cell<'_, T> {
-        self.cells.at(self.tail.wrapping_add(index))
+    fn pass(&mut self, count: u64, place: Place) {
+        let position = self.hot.position.wrapping_add(count);
+        // Pairs with the consumer's acquire load of the mark: who sees it sees the values.
+        self.cells.mark(place).store(position, Release);
+        self.hot.position = position;
+        self.hot.place = place;
     }
 
-    /// Commits `count` values that were written in place.
+    /// Where the value `index` places after the current position is.
+    pub(super) fn place(&self, index: u64) -> Place {
+        self.cells.place(self.hot.position.wrapping_add(index))
+    }
+
+    /// Where the next `count` values are.
+    #[inline(always)]
+    pub(super) fn places(&self, count: u64) -> impl Iterator<Item = Place> {
+        self.cells.places(self.hot.place, self.block_end.wrapping_sub(self.hot.position), count)
+    }
+
+    pub(super) fn cells(&self) -> &Cells<T> {
+        &self.cells
+    }
+
+    /// Commits `count` claimed values that were written in place, block by block.
     #[inline]
     pub(super) fn commit(&mut self, count: u64) {
-        for index in 0..count {
-            let position = self.tail.wrapping_add(index);
-            self.cells.at(position).mark().store(position.wrapping_add(1), Release);
+        // A claim that was inherited across a fork commits nothing.
+        if !self.side.is_current() {
+            return;
         }
-        self.advance(count);
+        let mut rest = count;
+        while rest > 0 {
+            if self.hot.position == self.block_end {
+                self.enter_block();
+            }
+            let count = self.block_end.wrapping_sub(self.hot.position).min(rest);
+            self.pass(count, Cells::<T>::skip(self.hot.place, count));
+            rest -= count;
+        }
+        self.stop_at_limit();
+        self.side.wake_other();
     }
 
-    /// Learns where the consumer is: by its published position, or, if that tells nothing new, by its exact one.
-    #[cold]
+    /// At `position == stop`: makes room for at least one more value in the current block or the next.
+    #[inline(never)]
+    fn make_room(&mut self) -> Result<(), PushError> {
+        if !self.side.is_current() {
+            return Err(PushError::Forked);
+        }
+        if self.hot.position == self.limit {
+            self.refresh()?;
+        }
+        if self.hot.position == self.block_end {
+            self.enter_block();
+        }
+        self.stop_at_limit();
+        Ok(())
+    }
+
+    /// Goes on to the next block.
+    #[inline(always)]
+    fn enter_block(&mut self) {
+        let place = self.cells.next_block(self.hot.place);
+        self.hot.place = place;
+        self.block_end = self.block_end.wrapping_add(Cells::<T>::VALUES);
+        // In a ring nearly full the consumer still reads those lines.
+        if self.limit.wrapping_sub(self.hot.position) > self.cells.capacity() / 4 {
+            self.cells.prefetch(place);
+        }
+    }
+
+    #[inline(always)]
+    fn stop_at_limit(&mut self) {
+        let free = self.limit.wrapping_sub(self.hot.position);
+        let in_block = self.block_end.wrapping_sub(self.hot.position);
+        self.hot.stop = self.hot.position.wrapping_add(free.min(in_block));
+    }
+
+    /// Learns where the consumer is: by its published position, or, if that tells nothing new, by its exact one. `Full` if there is no
+    /// room at all.
     fn refresh(&mut self) -> Result<(), PushError> {
-        let capacity = self.cells.capacity();
-        let known = self.limit.wrapping_sub(capacity);
-        let unpopped = self.tail.wrapping_sub(known);
+        let known = self.limit.wrapping_sub(self.cells.capacity());
+        let unpopped = self.hot.position.wrapping_sub(known);
         let news = |head: u64| (1..=unpopped).contains(&head.wrapping_sub(known));
         // Acquire, both: the consumer has read what it gave up before we write over it.
         let mut head = self.control.released().load(Acquire);
@@ -237,23 +289,25 @@ impl<T: Shared> Producer<T> {
             // The published position lags behind the exact one, at times behind what we know.
             head = self.control.head().load(Acquire);
             if head == known {
-                return if self.limit == self.tail { Err(PushError::Full) } else { Ok(()) };
+                return if self.limit == self.hot.position { Err(PushError::Full) } else { Ok(()) };
             }
             if !news(head) {
                 return Err(PushError::Corrupt("its consumer is not between what was known and its producer"));
             }
         }
-        self.limit = head.wrapping_add(capacity);
+        self.limit = head.wrapping_add(self.cells.capacity());
         Ok(())
     }
 
-    #[cold]
-    fn wait_for_room(&mut self, deadline: Deadline) -> Result<(), PushError> {
-        if !self.side.is_current() {
-            return Err(PushError::Forked);
+    /// As `make_room`, but waits for it.
+    #[inline(never)]
+    fn await_room(&mut self, deadline: Deadline) -> Result<(), PushError> {
+        match self.make_room() {
+            Err(PushError::Full) => {}
+            outcome => return outcome,
         }
-        let Self { cells, control, side, tail, spin, .. } = self;
-        let full = |head: u64| tail.wrapping_sub(head) == cells.capacity();
+        let Self { hot, cells, control, side, spin, .. } = self;
+        let full = |head: u64| hot.position.wrapping_sub(head) == cells.capacity();
         let ready = |look| {
             // While spinning by the published position only: looking at the exact one takes its line from the consumer at each pop.
             let room = match look {
@@ -264,14 +318,31 @@ impl<T: Shared> Producer<T> {
         };
         let check = || side.check_other(PushError::Disconnected);
         match bell::wait(side.own_bell(), deadline, spin, ready, check)? {
-            Some(()) => self.refresh(),
+            Some(()) => self.make_room(),
             None => Err(PushError::TimedOut),
         }
     }
 }
 
+/// Where the committed values end: the marks from `head` on say "there" up to some position and "not there" from it on, so halving finds
+/// it.
+pub(super) fn find_tail<T: Shared>(cells: &Cells<T>, head: u64) -> u64 {
+    let is_there = |offset: u64| {
+        let position = head.wrapping_add(offset);
+        let place = cells.place(position);
+        let mark = cells.mark(place).load(Acquire);
+        cells.ready(place, position, Cells::<T>::block_end(position), mark).is_some_and(|ready| ready > 0)
+    };
+    let (mut there, mut not_there) = (0, cells.capacity());
+    while there < not_there {
+        let middle = there + (not_there - there) / 2;
+        if is_there(middle) { there = middle + 1 } else { not_there = middle }
+    }
+    head.wrapping_add(there)
+}
+
 impl<T: Shared> fmt::Debug for Producer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Producer").field("position", &self.tail).field("capacity", &self.capacity()).finish()
+        f.debug_struct("Producer").field("position", &self.position()).field("capacity", &self.capacity()).finish()
     }
 }

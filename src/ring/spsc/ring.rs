@@ -9,7 +9,7 @@ use crate::peer::Member;
 use crate::ring::control::{CONTROL_WORDS, Control};
 use crate::ring::error::AttachError;
 use crate::ring::side::{Role, Side};
-use crate::segment::cells::{Cells, LARGEST_ALIGNMENT};
+use crate::segment::cells::{Cells, LARGEST_ALIGNMENT, MOST_VALUES};
 use crate::segment::create::{self, Blueprint};
 use crate::segment::header::GEOMETRY_WORDS;
 use crate::segment::open::Expected;
@@ -17,8 +17,6 @@ use crate::segment::region::Words;
 use crate::segment::{Domain, Error, Kind, Options, Reason, Segment};
 
 pub(super) const VERSION: u32 = 1;
-/// The most values a ring may hold.
-const MOST: u64 = 1 << 32;
 
 /// A typed ring by name; see [the module](super). Dropping it takes nothing from sides that were taken through it.
 #[derive(Debug)]
@@ -30,7 +28,7 @@ pub struct Ring<T: Shared> {
 }
 
 impl<T: Shared> Ring<T> {
-    /// Creates a ring for at least `capacity` values (rounded up to a power of two), with default [`Options`].
+    /// Creates a ring for `capacity` values, with default [`Options`].
     ///
     /// # Errors
     ///
@@ -51,15 +49,13 @@ impl<T: Shared> Ring<T> {
             let text = format!("aligned to {} bytes, at most {LARGEST_ALIGNMENT} are possible", align_of::<T>());
             return Err(fail(Reason::Element(text)));
         }
-        let rounded = capacity.checked_next_power_of_two().filter(|&rounded| capacity > 0 && rounded <= MOST);
-        let sized = rounded.and_then(|rounded| Some((rounded, body_bytes::<T>(rounded)?)));
-        let (rounded, body) = sized.ok_or_else(|| {
-            let expected = format!("from 1 to {MOST} values that fit in memory");
+        let body = body_bytes::<T>(capacity).ok_or_else(|| {
+            let expected = format!("from 1 to {MOST_VALUES} values that fit in memory");
             fail(Reason::Size { what: "a ring capacity", expected, found: capacity })
         })?;
         let member = Member::join(domain)?;
         let mut geometry = [0; GEOMETRY_WORDS];
-        geometry[0] = rounded;
+        geometry[0] = capacity;
         geometry[1] = size_of::<T>() as u64;
         geometry[2] = align_of::<T>() as u64;
         let blueprint = Blueprint {
@@ -129,9 +125,9 @@ impl<T: Shared> Ring<T> {
         if align != align_of::<T>() as u64 {
             return wrong("alignment of the ring's values", align_of::<T>() as u64, align);
         }
-        let body = Some(capacity).filter(|capacity| capacity.is_power_of_two()).and_then(body_bytes::<T>);
-        if body != Some(segment.capacity()) || segment.committed()? != segment.capacity() {
-            return wrong("ring capacity", segment.capacity(), capacity);
+        if body_bytes::<T>(capacity) != Some(segment.capacity()) || segment.committed()? != segment.capacity() {
+            let expected = format!("one that fits {} bytes", segment.capacity());
+            return Err(segment.error(Reason::Field { what: "ring capacity", expected, found: capacity }));
         }
         Ok(Self { segment, member, capacity, element: PhantomData })
     }
@@ -153,7 +149,7 @@ impl<T: Shared> Ring<T> {
     /// A living process has it, the ring is spoilt, or the system refuses.
     pub fn producer(&self) -> Result<Producer<T>, AttachError> {
         let (side, control, cells) = self.take(Role::Producer)?;
-        Producer::new(cells, control, side)
+        Producer::new(cells, control, side, &self.segment)
     }
 
     /// Takes the consumer's side, going on where the last consumer stopped.
@@ -163,7 +159,7 @@ impl<T: Shared> Ring<T> {
     /// A living process has it, the ring is spoilt, or the system refuses.
     pub fn consumer(&self) -> Result<Consumer<T>, AttachError> {
         let (side, control, cells) = self.take(Role::Consumer)?;
-        Consumer::new(cells, control, side)
+        Consumer::new(cells, control, side, &self.segment)
     }
 
     fn take(&self, role: Role) -> Result<(Side, Control, Cells<T>), AttachError> {
@@ -191,7 +187,8 @@ impl<T: Shared> Ring<T> {
 }
 
 fn body_bytes<T: Shared>(capacity: u64) -> Option<u64> {
-    Cells::<T>::words(capacity)?.checked_add(CONTROL_WORDS as u64)?.checked_mul(8)
+    let cells = Cells::<T>::LAYOUT.total_words(capacity)? as u64;
+    cells.checked_add(CONTROL_WORDS as u64)?.checked_mul(8)
 }
 
 fn cells_of<T: Shared>(body: &Words, capacity: u64) -> Option<Cells<T>> {

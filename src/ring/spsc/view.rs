@@ -3,10 +3,10 @@
 use super::ring::VERSION;
 use crate::base::access::ReadOnly;
 use crate::base::atomic::Ordering::{Acquire, Relaxed};
-use crate::base::atomic::fence;
+use crate::base::atomic::{Word, fence};
 use crate::base::copy::{self, words_for};
 use crate::ring::control::{CONTROL_WORDS, Control};
-use crate::segment::cells::CellLayout;
+use crate::segment::cells::BlockLayout;
 use crate::segment::open::Expected;
 use crate::segment::region::Words;
 use crate::segment::schema::Schema;
@@ -18,7 +18,7 @@ pub struct View {
     schema: Schema,
     control: Control<ReadOnly>,
     cells: Words<ReadOnly>,
-    layout: CellLayout,
+    layout: BlockLayout,
     capacity: u64,
 }
 
@@ -40,12 +40,11 @@ impl View {
             .ok()
             .filter(|align| align.is_power_of_two() && *align <= crate::segment::cells::LARGEST_ALIGNMENT)
             .filter(|_| size == schema.size() as u64)
-            .map(|align| CellLayout::of(schema.size(), align))
+            .map(|align| BlockLayout::of(schema.size(), align))
             .ok_or_else(|| wrong("layout of the ring's values", align))?;
-        let length = usize::try_from(capacity)
-            .ok()
-            .filter(|capacity| capacity.is_power_of_two())
-            .and_then(|capacity| capacity.checked_mul(layout.stride));
+        // What is not committed may not be touched: its pages may not be there, nor to be had.
+        let whole = segment.committed()? == segment.capacity();
+        let length = layout.total_words(capacity).filter(|_| whole);
         let parts = length.and_then(|length| words.slice(CONTROL_WORDS, length)).zip(words.array(0));
         let (cells, control) = parts.ok_or_else(|| wrong("ring capacity", capacity))?;
         Ok(Self { schema, control: Control(control), cells, layout, capacity })
@@ -61,26 +60,42 @@ impl View {
         self.capacity
     }
 
-    /// The positions of the consumer and the producer: how many values were popped and pushed, ever. (The second may lag a little.)
+    /// The positions of the consumer and the producer: how many values were popped and pushed, ever.
     pub fn positions(&self) -> (u64, u64) {
         let head = self.control.head().load(Acquire);
-        (head, self.control.tail().load(Acquire).max(head))
+        let (mut there, mut not_there) = (0, self.capacity());
+        while there < not_there {
+            let middle = there + (not_there - there) / 2;
+            if self.is_there(head.wrapping_add(middle)) { there = middle + 1 } else { not_there = middle }
+        }
+        (head, head.wrapping_add(there))
     }
 
     /// The bytes of the value at a position; `None` if it is not in the ring (any more).
     pub fn read(&self, position: u64) -> Option<Vec<u8>> {
-        let start = usize::try_from(position & (self.capacity - 1)).ok()?.checked_mul(self.layout.stride)?;
-        let (mark, rest) = self.cells.get(start..start.checked_add(self.layout.stride)?)?.split_first()?;
-        let value = rest.get(self.layout.value - 1..)?.get(..words_for(self.schema.size()))?;
-        let expected = position.wrapping_add(1);
-        if mark.load(Acquire) != expected {
+        let (block, index) = self.locate(position)?;
+        let value = block.get(self.layout.first + index * self.layout.step..)?.get(..words_for(self.schema.size()))?;
+        if !self.is_there(position) {
             return None;
         }
         let mut bytes = vec![0; self.schema.size()];
         copy::load_bytes(value, &mut bytes);
-        // The producer may write over a popped cell before it stores its mark: then the head has passed it.
+        // The producer may write over a popped value before it stores its mark: then the head has passed it.
         fence(Acquire);
         let popped = self.control.head().load(Relaxed).wrapping_sub(position).wrapping_sub(1) < u64::MAX / 2;
-        (mark.load(Relaxed) == expected && !popped).then_some(bytes)
+        (!popped).then_some(bytes)
+    }
+
+    /// The words of the block that a position is in, and its index there.
+    fn locate(&self, position: u64) -> Option<(&[Word<ReadOnly>], usize)> {
+        let (block, index) = self.layout.locate(position, self.capacity);
+        let start = block.checked_mul(self.layout.words)?;
+        Some((self.cells.get(start..start.checked_add(self.layout.words)?)?, index))
+    }
+
+    fn is_there(&self, position: u64) -> bool {
+        let Some((block, index)) = self.locate(position) else { return false };
+        let mark = block.first().map_or(0, |mark| mark.load(Acquire));
+        (1..=(self.layout.values - index) as u64).contains(&mark.wrapping_sub(position))
     }
 }

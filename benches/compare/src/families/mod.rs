@@ -1,0 +1,220 @@
+//! The benchmarks, one file per family: which comparisons each makes, and what its workers do.
+
+pub(crate) mod bytes;
+pub(crate) mod create;
+pub(crate) mod limit;
+pub(crate) mod pipe;
+pub(crate) mod slot;
+pub(crate) mod spsc;
+pub(crate) mod wake;
+
+use std::cell::RefCell;
+
+use serde_json::Value;
+
+use crate::limit::probe;
+use crate::process::{Context, Fallible, Job, Lab};
+use crate::report::{Goal, Row};
+use crate::rounds::{Paired, Plan, Sample, Spread, paired};
+
+/// A benchmark by its name.
+pub(crate) struct Bench {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&mut Run<'_>) -> Fallible<()>,
+}
+
+/// Every benchmark, in the order in which they run.
+pub(crate) const BENCHES: &[Bench] = &[
+    Bench { name: "limit.line", about: "a bare cache line between two processes", run: limit::line },
+    Bench { name: "spsc.one_way.8", about: "typed ring, one way, spinning, 8 bytes", run: spsc::one_way::<8> },
+    Bench { name: "spsc.one_way.56", about: "typed ring, one way, spinning, 56 bytes", run: spsc::one_way::<56> },
+    Bench { name: "spsc.one_way.64", about: "typed ring, one way, spinning, 64 bytes", run: spsc::one_way::<64> },
+    Bench { name: "spsc.throughput.8", about: "typed ring, 8 bytes, singly", run: spsc::throughput::<8, 1> },
+    Bench {
+        name: "spsc.throughput.8.batch",
+        about: "typed ring, 8 bytes, in batches",
+        run: spsc::throughput::<8, 256>,
+    },
+    Bench { name: "spsc.throughput.64", about: "typed ring, 64 bytes, singly", run: spsc::throughput::<64, 1> },
+    Bench {
+        name: "spsc.throughput.64.batch",
+        about: "typed ring, 64 bytes, in batches",
+        run: spsc::throughput::<64, 256>,
+    },
+    Bench { name: "bytes.throughput.64", about: "byte ring, records of 64 bytes", run: bytes::throughput::<64> },
+    Bench { name: "bytes.throughput.64k", about: "byte ring, records of 64 KiB", run: bytes::throughput::<65536> },
+    Bench { name: "slot.read.64", about: "read of a slot that nobody writes", run: slot::read },
+    Bench { name: "slot.read.64.hammered", about: "read of a slot written without pause", run: slot::hammered },
+    Bench { name: "wake.one_way", about: "message to a receiver that sleeps", run: wake::one_way },
+    Bench { name: "pipe.1g", about: "a file through `sharedware send` and `recv`", run: pipe::file },
+    Bench { name: "create.open", about: "create, open, close and remove 64 KiB", run: create::open },
+];
+
+/// What a benchmark runs with, and where its rows go.
+pub(crate) struct Run<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) lab: &'a mut Lab,
+    pub(crate) plan: Plan,
+    pub(crate) quick: bool,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Run<'_> {
+    /// Compares and adds a row.
+    pub(crate) fn row(
+        &mut self,
+        unit: &'static str,
+        ours: Option<Side>,
+        against: &str,
+        theirs: Side,
+        goal: Goal,
+    ) -> Fallible<()> {
+        let paired = self.compare(ours, theirs)?;
+        self.rows.push(Row::new(self.name, unit, against, goal, &paired));
+        Ok(())
+    }
+
+    /// The same with fewer rounds and no goal: a rival for the record.
+    pub(crate) fn extra(
+        &mut self,
+        unit: &'static str,
+        ours: Option<Side>,
+        against: &str,
+        theirs: Side,
+    ) -> Fallible<()> {
+        let plan = self.plan;
+        self.plan.rounds = plan.rounds.div_ceil(3);
+        let outcome = self.row(unit, ours, against, theirs, Goal::None);
+        self.plan = plan;
+        outcome
+    }
+
+    /// The quickest of a rival's settings here and now, by the median of three short runs each: it is measured at its best.
+    pub(crate) fn best(&mut self, settings: impl IntoIterator<Item = Side>) -> Fallible<Side> {
+        let mut best: Option<(f64, Side)> = None;
+        let millis = self.plan.millis / 3;
+        for mut side in settings {
+            for _ in 0..2 {
+                side.measure(self.lab, millis)?;
+            }
+            let rates: Fallible<Vec<f64>> = (0..3).map(|_| Ok(side.measure(self.lab, millis)?.value)).collect();
+            let rate = Spread::of(rates?).map_or(0.0, |spread| spread.median);
+            if best.as_ref().is_none_or(|(most, _)| rate > *most) {
+                best = Some((rate, side));
+            }
+        }
+        best.map(|(_, side)| side).ok_or_else(|| "nothing to choose from".into())
+    }
+
+    /// Warms both sides up, which also settles how many operations fill a round, and then measures them in turn.
+    pub(crate) fn compare(&mut self, mut ours: Option<Side>, mut theirs: Side) -> Fallible<Paired> {
+        let millis = self.plan.millis;
+        for side in ours.iter_mut().chain([&mut theirs]) {
+            for _ in 0..3 {
+                side.measure(self.lab, millis)?;
+            }
+        }
+        let plan = self.plan;
+        let lab = RefCell::new(&mut *self.lab);
+        let mut us = ours.as_mut().map(|side| || side.measure(&mut lab.borrow_mut(), millis));
+        let us = us.as_mut().map(|measure| measure as &mut dyn FnMut() -> Fallible<Sample>);
+        paired(plan, || probe(&mut lab.borrow_mut()), us, &mut || theirs.measure(&mut lab.borrow_mut(), millis))
+    }
+}
+
+/// One side of a comparison: its job, and how its processes are laid out.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) job: Job,
+    /// One process (which may start a thread) instead of two.
+    pub(crate) solo: bool,
+    /// Figures are multiplied by this: from what workers measure to the unit of the row.
+    pub(crate) scale: f64,
+}
+
+impl Side {
+    pub(crate) fn pair(job: Job) -> Self {
+        Self { job, solo: false, scale: 1.0 }
+    }
+
+    pub(crate) fn solo(job: Job) -> Self {
+        Self { job, solo: true, scale: 1.0 }
+    }
+
+    /// Runs the job once and sets its count so that the next run takes about `millis`.
+    pub(crate) fn measure(&mut self, lab: &mut Lab, millis: u64) -> Fallible<Sample> {
+        let answers = if self.solo { vec![lab.solo(&self.job)?] } else { lab.pair(&self.job)?.into() };
+        let mut sample = Sample::default();
+        let mut elapsed = None;
+        for (key, value) in answers.iter().filter_map(Value::as_object).flatten() {
+            match (key.as_str(), value.as_f64()) {
+                ("value", Some(value)) => sample.value = value * self.scale,
+                ("elapsed", Some(value)) => elapsed = Some(value),
+                (_, Some(value)) => drop(sample.extra.insert(key.clone(), value)),
+                (_, None) => {}
+            }
+        }
+        if let Some(elapsed) = elapsed {
+            let factor = (millis as f64 * 1e6 / elapsed.max(1.0)).clamp(0.1, 30.0);
+            self.job.count = ((self.job.count as f64 * factor) as u64).max(16);
+        }
+        Ok(sample)
+    }
+}
+
+/// A worker's job.
+pub(crate) fn work(context: &Context) -> Fallible<Value> {
+    match context.job.what.as_str() {
+        "probe" => crate::limit::probe_worker(context),
+        "one_way" | "stream" => match context.job.bytes {
+            8 => spsc::work::<1>(context),
+            56 => spsc::work::<7>(context),
+            64 => spsc::work::<8>(context),
+            bytes => Err(format!("no message of {bytes} bytes").into()),
+        },
+        "records" => bytes::work(context),
+        "read" | "hammer" => slot::work(context),
+        "wake" => wake::work(context),
+        "create" => create::work(context),
+        what => Err(format!("no such job: {what}").into()),
+    }
+}
+
+/// The names in `wanted`, each a benchmark or the first parts of some; all of them if there are none.
+pub(crate) fn select(wanted: &[String]) -> Result<Vec<&'static Bench>, String> {
+    let matches = |name: &str, bench: &Bench| {
+        bench.name == name
+            || bench.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.') || name.ends_with('.'))
+    };
+    if let Some(unknown) = wanted.iter().find(|name| !BENCHES.iter().any(|bench| matches(name, bench))) {
+        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+        return Err(format!("no benchmark is called {unknown:?}; there are: {}", names.join(", ")));
+    }
+    Ok(BENCHES.iter().filter(|bench| wanted.is_empty() || wanted.iter().any(|name| matches(name, bench))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(wanted: &[&str]) -> Vec<&'static str> {
+        let wanted: Vec<String> = wanted.iter().map(|&name| name.into()).collect();
+        select(&wanted).unwrap().iter().map(|bench| bench.name).collect()
+    }
+
+    #[test]
+    fn names_and_prefixes_select() {
+        assert_eq!(names(&[]).len(), BENCHES.len());
+        assert_eq!(names(&["limit.line"]), ["limit.line"]);
+        assert_eq!(names(&["spsc.one_way"]), ["spsc.one_way.8", "spsc.one_way.56", "spsc.one_way.64"]);
+        assert_eq!(names(&["slot"]), ["slot.read.64", "slot.read.64.hammered"]);
+        assert_eq!(names(&["spsc.throughput.8"]), ["spsc.throughput.8", "spsc.throughput.8.batch"]);
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known() {
+        let error = select(&["spcs".into()]).err().unwrap();
+        assert!(error.contains("\"spcs\"") && error.contains("slot.read.64.hammered"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Ours: one file per family, each the library behind the same trait as its rivals.
+//!
+//! `READY` says whether the library has the structure yet; where it is false, only the rivals are measured.
+
+pub(crate) mod bytes;
+pub(crate) mod create;
+pub(crate) mod slot;
+pub(crate) mod spsc;
+pub(crate) mod wake;

@@ -1,0 +1,153 @@
+//! `recv`: out of a ring, to standard output.
+//!
+//! A record is released after it has been written, so a receiver that takes over from one that died writes everything that the other had not
+//! written, and possibly once more what it was writing at that moment.
+
+use std::io::{IsTerminal, stdout};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+use rustix::stdio;
+use sharedware::Domain;
+use sharedware::ring::bytes::{Consumer, Ring};
+use sharedware::ring::{Gone, PeerState, PopError, WhenPeerGone};
+
+use crate::args::Recv;
+use crate::exit::{Exit, Outcome};
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::size;
+
+const PULSE: Duration = Duration::from_millis(50);
+/// How long the sender may be in coming before we say that we wait for it.
+const GRACE: Duration = Duration::from_millis(150);
+
+pub(crate) fn run(domain: &Domain, args: &Recv) -> Outcome {
+    let mut signals = Signals::catch()?;
+    let mut consumer = attach(domain, &args.name, &mut signals)?;
+    if args.wait {
+        consumer.when_peer_gone(WhenPeerGone::Wait);
+    }
+    let mut output = Output::new(args.lines);
+    let progress = Progress::new("received", None, !stdout().is_terminal());
+    let mut told = false;
+    loop {
+        match consumer.recv_timeout(PULSE) {
+            Ok(record) => {
+                let length = output.write(&record, &mut signals)?;
+                record.release();
+                progress.advance(length);
+            }
+            Err(PopError::TimedOut) => {
+                signals.check()?;
+                output.check(&mut signals)?;
+                progress.tick();
+                let gone = args.wait && matches!(consumer.peer()?, PeerState::Dead | PeerState::Left);
+                if gone && !told {
+                    progress.say(&format!(
+                        "the sender is gone: waiting for another, run `sharedware send {} --resume`",
+                        args.name
+                    ));
+                }
+                told = gone;
+            }
+            Err(PopError::Finished) => return Ok(()),
+            Err(PopError::Disconnected(how)) => return Err(gone(&args.name, how, &output)),
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+/// Waits for a sender to make the ring, and takes the side. A stream that somebody else has received to the end is none of ours.
+fn attach(domain: &Domain, name: &str, signals: &mut Signals) -> Outcome<Consumer> {
+    let started = Instant::now();
+    let (mut pause, mut told) = (Duration::from_millis(1), false);
+    loop {
+        match Ring::open(domain, name) {
+            Ok(ring) => {
+                let left = ring.consumer_state()? == PeerState::Left;
+                let mut consumer = ring.consumer()?;
+                if !left || !matches!(consumer.try_recv(), Err(PopError::Finished)) {
+                    return Ok(consumer);
+                }
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if !told && started.elapsed() > GRACE {
+            eprintln!("sharedware: waiting for a sender: run `sharedware send {name}`");
+            told = true;
+        }
+        signals.sleep(pause)?;
+        pause = (pause * 21 / 20).min(Duration::from_millis(20));
+    }
+}
+
+fn gone(name: &str, how: Gone, output: &Output) -> Exit {
+    let received = size::count(output.records, "record");
+    let bytes = size::show(output.bytes);
+    Exit::peer_died(format_args!(
+        "the sender of `{name}` {how} before the end of its stream: {received} ({bytes}) received, all that it had sent"
+    ))
+}
+
+/// Standard output.
+#[derive(Debug)]
+struct Output {
+    lines: bool,
+    may_block: bool,
+    records: u64,
+    bytes: u64,
+}
+
+impl Output {
+    fn new(lines: bool) -> Self {
+        let kind = fstat(stdio::stdout()).map(|status| FileType::from_raw_mode(status.st_mode));
+        let may_block = match kind {
+            Ok(FileType::RegularFile) => false,
+            // Of the devices, terminals may.
+            Ok(FileType::CharacterDevice) => stdout().is_terminal(),
+            _ => true,
+        };
+        Self { lines, may_block, records: 0, bytes: 0 }
+    }
+
+    /// Writes a record, and says how many bytes that came to.
+    fn write(&mut self, record: &[u8], signals: &mut Signals) -> Outcome<u64> {
+        let newline: &[u8] = if self.lines { b"\n" } else { b"" };
+        let whole = record.len() + newline.len();
+        let mut done = 0;
+        while done < whole {
+            while self.may_block && !signals.ready(stdio::stdout(), PollFlags::OUT, PULSE)? {}
+            let (first, second) = match record.get(done..) {
+                Some(rest) => (rest, newline),
+                None => (newline, newline),
+            };
+            let written = if second.is_empty() {
+                rustix::io::write(stdio::stdout(), first)
+            } else {
+                let parts = [std::io::IoSlice::new(first), std::io::IoSlice::new(second)];
+                rustix::io::writev(stdio::stdout(), &parts)
+            };
+            match written {
+                Ok(count) => done += count,
+                // A signal that asks us to end is seen by `ready`.
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(error) => return Err(Exit::os("write to standard output", error)),
+            }
+        }
+        self.records += 1;
+        self.bytes += whole as u64;
+        Ok(whole as u64)
+    }
+
+    /// Ends us if whoever read our output has gone, though there is nothing to write.
+    fn check(&self, signals: &mut Signals) -> Outcome {
+        if self.may_block && signals.ready(stdio::stdout(), PollFlags::empty(), Duration::ZERO)? {
+            return Err(Exit::os("write to standard output", Errno::PIPE));
+        }
+        Ok(())
+    }
+}
