@@ -289,6 +289,9 @@ impl<T: Shared> Consumer<T> {
 
     fn publish(&mut self) {
         if self.released != self.hot.position {
+            // In the middle of a batch `head` lags: it goes first, or a successor would start at what the producer may write over by now, and
+            // the producer would find it behind what it knows. Release: we have read what we give up.
+            self.control.head().store(self.hot.position, Release);
             self.released = self.hot.position;
             self.control.released().store(self.released, Release);
         }
