@@ -1,4 +1,11 @@
 //! Slots, as loom sees them.
+//!
+//! Seen to catch: the sequence not set to WRITING; no release fence in `write`; no acquire fence in `read_version`, or before `current` is
+//! looked at again in `read_again`; `current` stored Relaxed, or before the bytes; writing over the current copy; a turn taken or given back Relaxed, or
+//! given back without its bell; the bell rung before `current` is stored. The release store of a copy's sequence is redundant: that of
+//! `current` behind it is what readers pair with.
+//!
+//! loom keeps the last seven stores to a word, so a reader more than six writes behind is not explored.
 
 use std::time::Duration;
 

@@ -3,7 +3,8 @@
 //! loom's futex has no clock, so a lost wake-up is a deadlock. Both barriers are full fences here, which is what
 //! `membarrier` and a compiler fence amount to together; that they do is the kernel's promise, not modelled.
 //!
-//! Mistakes that these models were seen to catch: see each.
+//! Seen to catch: no light fence; no heavy fence; the condition not looked at after setting the bell; the bell rung before the store; a bell
+//! of one bit without a count (a sleeper who shares it misses a ring).
 
 use loom::thread;
 

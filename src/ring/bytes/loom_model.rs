@@ -1,6 +1,10 @@
 //! The byte ring, as loom sees it: 64 bytes, in which a 9-byte record takes 24, so that every third one skips the end of the buffer.
 //!
 //! Records are copied in by words; claims lend out bytes, which cannot be had of loom's words, but commit by the same function.
+//!
+//! Seen to catch: a header stored or loaded Relaxed; the terminator after the commit, or none; room without the header behind; the skip before its record, or
+//! Relaxed; no recovery walk; `finish` without a wake-up. Not covered: `head` stored Relaxed, because in a ring this small every `head` is
+//! followed by a release store of `released`. The end's release is redundant: the header before it was one.
 
 use loom::thread;
 

@@ -2,6 +2,11 @@
 //!
 //! Values are several words, so that they can be torn. Claims lend out references, which cannot be had to loom's words; what they do to the
 //! ring is done here by hand, through the same `commit` and `release`.
+//!
+//! Seen to catch: `released` published before `head`. With the ring of single cells that came before, whose stores were the same: a mark stored or loaded
+//! Relaxed, or stored before its value; `released` stored or loaded Relaxed; a value read after it was given up; no recovery walk; a
+//! wake-up before the mark, or none. Not covered: `head` stored or loaded Relaxed, because in rings this small every `head` is
+//! followed by a release store of `released`, which publishes it as well.
 
 use loom::thread;
 
