@@ -18,7 +18,7 @@ use loom::sync::atomic as imp;
 use super::access::{Access, ReadWrite};
 use super::crash;
 #[cfg(loom)]
-use super::mortal;
+use super::{explore, mortal};
 
 /// A 64-bit word that other processes may read and write at any time. Of a `Word<ReadOnly>` one can only load.
 ///
@@ -33,8 +33,11 @@ impl<A: Access> Word<A> {
     #[inline(always)]
     pub(crate) fn load(&self, order: Ordering) -> u64 {
         #[cfg(loom)]
-        if mortal::is_dead() {
-            return 0;
+        {
+            if mortal::is_dead() {
+                return 0;
+            }
+            explore::meet();
         }
         self.cell.load(order)
     }
@@ -49,8 +52,11 @@ impl Word<ReadWrite> {
     #[inline(always)]
     pub(crate) fn store(&self, value: u64, order: Ordering) {
         #[cfg(loom)]
-        if !mortal::may_store() {
-            return;
+        {
+            if !mortal::may_store() {
+                return;
+            }
+            explore::meet();
         }
         self.cell.store(value, order);
         crash::point();
@@ -66,8 +72,11 @@ impl Word<ReadWrite> {
         failure: Ordering,
     ) -> Result<u64, u64> {
         #[cfg(loom)]
-        if !mortal::may_store() {
-            return Err(0);
+        {
+            if !mortal::may_store() {
+                return Err(0);
+            }
+            explore::meet();
         }
         let result = self.cell.compare_exchange(current, new, success, failure);
         crash::point();
@@ -103,13 +112,13 @@ pub(crate) fn fence(order: Ordering) {
 }
 
 /// A fence for the compiler only. Under loom a full one, which stands for its pairing with `sys::barrier::heavy`; or none at all in
-/// [`without_light_fences`].
+/// [`explore::without_light_fences`].
 #[inline(always)]
 pub(crate) fn light_fence() {
     #[cfg(not(loom))]
     core::sync::atomic::compiler_fence(Ordering::SeqCst);
     #[cfg(loom)]
-    if LIGHT.with(std::cell::Cell::get) {
+    if explore::light_fences() {
         fence(Ordering::SeqCst);
     }
 }
@@ -121,18 +130,4 @@ pub(crate) fn spin() {
     core::hint::spin_loop();
     #[cfg(loom)]
     loom::thread::yield_now();
-}
-
-#[cfg(loom)]
-thread_local! {
-    static LIGHT: std::cell::Cell<bool> = const { std::cell::Cell::new(true) };
-}
-
-/// Explores models in which light fences do nothing, as they do for the processor while nobody sleeps. As full fences they would hide that
-/// another ordering is missing. For models that do not sleep.
-#[cfg(loom)]
-pub(crate) fn without_light_fences(explore: impl FnOnce()) {
-    LIGHT.set(false);
-    explore();
-    LIGHT.set(true);
 }

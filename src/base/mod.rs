@@ -8,5 +8,7 @@ pub(crate) mod crash;
 #[cfg(feature = "__crash-points")]
 pub mod crash;
 #[cfg(loom)]
+pub(crate) mod explore;
+#[cfg(loom)]
 pub(crate) mod mortal;
 pub(crate) mod prefetch;

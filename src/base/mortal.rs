@@ -4,7 +4,7 @@
 //! operation once for each number of stores that the victim lives to make:
 //!
 //! ```ignore
-//! mortal::at_every_store(|stores| {
+//! mortal::at_every_store(3, |stores| {
 //!     let ring = Ring::<u64>::model(2);
 //!     let victim = { let ring = ring.clone(); thread::spawn(move || peer::model::run(1, stores, || ring.producer())) };
 //!     // ... and somebody who survives
@@ -17,6 +17,8 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::explore::explore;
 
 #[derive(Debug, Clone, Copy)]
 enum Life {
@@ -56,11 +58,11 @@ pub(crate) fn run<R>(stores: u64, act: impl FnOnce() -> R) -> Option<R> {
 }
 
 /// Explores `model` for every number of stores after which its victim can die, up to the first that it survives in all interleavings.
-pub(crate) fn at_every_store(model: impl Fn(u64) + Clone + Send + Sync + 'static) {
+pub(crate) fn at_every_store(preemptions: usize, model: impl Fn(u64) + Clone + Send + Sync + 'static) {
     for stores in 0.. {
         DIED.set(false);
         let model = model.clone();
-        loom::model(move || model(stores));
+        explore(preemptions, move || model(stores));
         if !DIED.get() {
             assert!(stores > 0, "the victim makes no store");
             return;

@@ -55,7 +55,8 @@ impl BlockLayout {
     pub(crate) const fn of(size: usize, align: usize) -> Self {
         let align = if align < 8 { 1 } else { align / 8 };
         let step = if size == 0 { align } else { words_for(size).next_multiple_of(align) };
-        let beside_mark = (LINE - align) / step;
+        // Saturating: larger alignments are refused, but their layout is worked out all the same.
+        let beside_mark = LINE.saturating_sub(align) / step;
         if beside_mark > 0 {
             return Self { values: beside_mark, first: align, step, words: LINE };
         }

@@ -114,7 +114,8 @@ impl<T: Shared> Consumer<T> {
         Ok(self.take())
     }
 
-    /// Pops as many values as there are and `to` has room for, in order, and returns how many. Wait-free.
+    /// Pops as many values as there are and `to` has room for, in order, and returns how many. Wait-free. All of them are popped by one store,
+    /// so a killed process has popped all or none.
     ///
     /// # Errors
     ///
