@@ -16,6 +16,7 @@ use sharedware::ring::{Gone, PeerState, PopError, WhenPeerGone};
 
 use crate::args::Recv;
 use crate::exit::{Exit, Outcome};
+use crate::output;
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::size;
@@ -77,7 +78,7 @@ fn attach(domain: &Domain, name: &str, signals: &mut Signals) -> Outcome<Consume
             Err(error) => return Err(error.into()),
         }
         if !told && started.elapsed() > GRACE {
-            eprintln!("sharedware: waiting for a sender: run `sharedware send {name}`");
+            output::say(format_args!("waiting for a sender: run `sharedware send {name}`"));
             told = true;
         }
         signals.sleep(pause)?;
