@@ -1,4 +1,47 @@
 //! Data structures that live in shared memory: open them by name from any process. No server.
+//!
+//! A process creates a structure under a name; others open that name and read and write the same bytes in place.
+//!
+//! - [`ring::spsc`]: a bounded queue of values of one type, from one process to another.
+//! - [`ring::bytes`]: the same for records of any length.
+//! - [`slot`]: the latest value of something, for any number of readers.
+//! - [`Segment`]: named memory for you to arrange.
+//!
+//! Names live in a [`Domain`]. What may be shared is plain old data with a schema: [`#[derive(Shared)]`](derive@Shared).
+//!
+//! **Progress.** Fast paths make no system call, and the `try_` calls never wait; each module states more.
+//!
+//! **If a process dies**, by SIGKILL at any instruction, every operation that returned success stays in effect, no structure becomes
+//! unusable, and whoever waits for the dead is told within some 20 ms. What it left is removed by its last user, by the next creation, or by
+//! [`Domain::clean`].
+//!
+//! **Errors.** Nothing here panics on anything that a user, a file or another process can cause, and nothing prints.
+//!
+//! # Example
+//!
+//! ```
+//! use bytemuck::{Pod, Zeroable};
+//! use sharedware::{Domain, Shared, ring::spsc::Ring, slot::Slot};
+//!
+//! #[repr(C)]
+//! #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable, Shared)]
+//! struct Tick {
+//!     sequence: u64,
+//!     price: f64,
+//! }
+//!
+//! let domain = Domain::new("doc-crate")?;
+//! let last = Slot::create(&domain, "last", Tick { sequence: 0, price: 0.0 })?;
+//! let mut producer = Ring::<Tick>::create(&domain, "ticks", 1024)?.producer()?;
+//!
+//! // In another process:
+//! let mut consumer = Ring::<Tick>::open(&domain, "ticks")?.consumer()?;
+//! producer.push(Tick { sequence: 1, price: 99.5 })?;
+//! let tick = consumer.pop()?;
+//! last.write(&tick)?;
+//! assert_eq!(last.read()?.price, 99.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(
     not(test),
@@ -42,3 +85,8 @@ pub use segment::schema::Shared;
 pub use segment::{Domain, Error, Lifetime, Options, Owner, Reason, Segment};
 #[cfg(feature = "derive")]
 pub use sharedware_derive::Shared;
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,6 +17,8 @@ use loom::sync::atomic as imp;
 
 use super::access::{Access, ReadWrite};
 use super::crash;
+#[cfg(loom)]
+use super::mortal;
 
 /// A 64-bit word that other processes may read and write at any time. Of a `Word<ReadOnly>` one can only load.
 ///
@@ -30,6 +32,10 @@ pub(crate) struct Word<A: Access = ReadWrite> {
 impl<A: Access> Word<A> {
     #[inline(always)]
     pub(crate) fn load(&self, order: Ordering) -> u64 {
+        #[cfg(loom)]
+        if mortal::is_dead() {
+            return 0;
+        }
         self.cell.load(order)
     }
 }
@@ -42,6 +48,10 @@ impl Word<ReadWrite> {
 
     #[inline(always)]
     pub(crate) fn store(&self, value: u64, order: Ordering) {
+        #[cfg(loom)]
+        if !mortal::may_store() {
+            return;
+        }
         self.cell.store(value, order);
         crash::point();
     }
@@ -55,6 +65,10 @@ impl Word<ReadWrite> {
         success: Ordering,
         failure: Ordering,
     ) -> Result<u64, u64> {
+        #[cfg(loom)]
+        if !mortal::may_store() {
+            return Err(0);
+        }
         let result = self.cell.compare_exchange(current, new, success, failure);
         crash::point();
         result
@@ -81,16 +95,23 @@ impl<A: Access> fmt::Debug for Word<A> {
 /// A fence between this thread's accesses; loom's own under loom.
 #[inline(always)]
 pub(crate) fn fence(order: Ordering) {
+    #[cfg(loom)]
+    if mortal::is_dead() {
+        return;
+    }
     imp::fence(order);
 }
 
-/// A fence for the compiler only. Under loom a full one: it stands for its pairing with `sys::barrier::heavy`.
+/// A fence for the compiler only. Under loom a full one, which stands for its pairing with `sys::barrier::heavy`; or none at all in
+/// [`without_light_fences`].
 #[inline(always)]
 pub(crate) fn light_fence() {
     #[cfg(not(loom))]
     core::sync::atomic::compiler_fence(Ordering::SeqCst);
     #[cfg(loom)]
-    imp::fence(Ordering::SeqCst);
+    if LIGHT.with(std::cell::Cell::get) {
+        fence(Ordering::SeqCst);
+    }
 }
 
 /// One turn of a spin loop.
@@ -100,4 +121,18 @@ pub(crate) fn spin() {
     core::hint::spin_loop();
     #[cfg(loom)]
     loom::thread::yield_now();
+}
+
+#[cfg(loom)]
+thread_local! {
+    static LIGHT: std::cell::Cell<bool> = const { std::cell::Cell::new(true) };
+}
+
+/// Explores models in which light fences do nothing, as they do for the processor while nobody sleeps. As full fences they would hide that
+/// another ordering is missing. For models that do not sleep.
+#[cfg(loom)]
+pub(crate) fn without_light_fences(explore: impl FnOnce()) {
+    LIGHT.set(false);
+    explore();
+    LIGHT.set(true);
 }

@@ -7,4 +7,6 @@ pub(crate) mod copy;
 pub(crate) mod crash;
 #[cfg(feature = "__crash-points")]
 pub mod crash;
+#[cfg(loom)]
+pub(crate) mod mortal;
 pub(crate) mod prefetch;

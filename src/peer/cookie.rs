@@ -18,9 +18,15 @@ impl Cookie {
     /// The bits that a cookie occupies in a word.
     pub(crate) const MASK: u64 = (1 << (SLOT_BITS + INCARNATION_BITS)) - 1;
 
+    /// The incarnation may be larger than fits; see [`trim`](Self::trim).
     pub(crate) fn new(slot: u64, incarnation: u64) -> Self {
-        debug_assert!(slot < SLOTS && incarnation > 0);
+        debug_assert!(slot < SLOTS && Self::trim(incarnation) > 0);
         Self((incarnation << SLOT_BITS | slot) & Self::MASK)
+    }
+
+    /// What a cookie holds of an incarnation that was computed from words in which anything may stand.
+    pub(crate) fn trim(incarnation: u64) -> u64 {
+        incarnation & ((1 << INCARNATION_BITS) - 1)
     }
 
     /// The cookie in a word that may hold anything; `None` for nobody.

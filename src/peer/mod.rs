@@ -7,6 +7,8 @@
 
 mod cookie;
 mod member;
+#[cfg(loom)]
+pub(crate) mod model;
 mod registry;
 
 pub(crate) use cookie::Cookie;

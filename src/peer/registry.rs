@@ -19,8 +19,10 @@ use crate::sys::fork::{self, Stamp};
 use crate::sys::{clock, lock, process};
 
 const VERSION: u32 = 1;
-/// Lock byte of slot 0; slot `n` is `n` further. Far from those of the segment itself.
+/// Lock bytes of slot 0; those of slot `n` are `n` further. Far from those of the segment itself. The first is held exclusively by who has
+/// the slot, the second from the moment on that the slot tells who that is.
 const FIRST_LOCK_BYTE: u64 = 1 << 32;
+const FIRST_LIFE_BYTE: u64 = 1 << 33;
 
 /// Words of a slot, and what is where.
 const SLOT_WORDS: usize = 8;
@@ -88,7 +90,7 @@ impl Peer {
         Ok(Self { registry: Some(Registry { segment, table, first_incarnation }), cookie, stamp })
     }
 
-    /// A peer without a registry, whose others all live: to run protocols without a segment.
+    /// A peer without a registry: to run protocols without a segment. The others live until [buried](super::model::bury).
     #[cfg(loom)]
     pub(crate) fn model(slot: u64) -> Arc<Self> {
         Arc::new(Self { registry: None, cookie: Cookie::new(slot, 1), stamp: Stamp::current().unwrap() })
@@ -115,6 +117,10 @@ impl Peer {
     ///
     /// The question cannot be asked: no descriptor left, the registry removed by hand, or asked in a forked child.
     pub(crate) fn is_alive(&self, cookie: Cookie) -> Result<bool, Error> {
+        #[cfg(loom)]
+        if self.registry.is_none() {
+            return Ok(super::model::is_alive(cookie));
+        }
         let Some(registry) = &self.registry else { return Ok(true) };
         if !self.is_current() {
             return Err(registry.segment.error(Reason::Forked));
@@ -127,7 +133,9 @@ impl Peer {
         }
         let _gate = fork::gate();
         let file = registry.segment.reopen(false)?;
-        is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))
+        let locked = is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))?;
+        // A successor that has locked the slot meanwhile raised the incarnation before that.
+        Ok(locked && registry.incarnation(cookie.slot()) == Some(cookie.incarnation()))
     }
 
     /// What people know of the peer of this cookie: its process id and command, if its slot still tells.
@@ -159,7 +167,7 @@ impl fmt::Debug for Peer {
 impl Registry {
     fn incarnation(&self, slot_number: u64) -> Option<u64> {
         let words = slot(&self.table, slot_number)?;
-        Some(self.first_incarnation.wrapping_add(words.at::<INCARNATION>().load(Acquire)))
+        Some(Cookie::trim(self.first_incarnation.wrapping_add(words.at::<INCARNATION>().load(Acquire))))
     }
 }
 
@@ -167,8 +175,16 @@ impl Registry {
 fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Reason> {
     let table = segment.body();
     let [slots, first_incarnation, ..] = *segment.geometry();
-    if slots != SLOTS || first_incarnation == 0 || (table.len() as u64) < SLOTS * SLOT_WORDS as u64 {
-        return Err(Reason::Field { what: "number of peer slots", expected: SLOTS.to_string(), found: slots });
+    // What is not committed may not be touched.
+    let committed = segment.committed().is_ok_and(|committed| committed == segment.capacity());
+    let room = if committed { table.len() as u64 / SLOT_WORDS as u64 } else { 0 };
+    if slots != SLOTS || room < SLOTS {
+        let expected = format!("{SLOTS}, and room for them");
+        return Err(Reason::Field { what: "number of peer slots", expected, found: slots.min(room) });
+    }
+    if first_incarnation == 0 {
+        let expected = "one above 0".to_owned();
+        return Err(Reason::Field { what: "first incarnation", expected, found: first_incarnation });
     }
     let looks_free = |number: &u64| slot(&table, *number).is_some_and(|words| words.at::<PID>().load(Relaxed) == 0);
     let (free, rest): (Vec<u64>, Vec<u64>) = (0..SLOTS).partition(looks_free);
@@ -179,13 +195,21 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         }
         let Some(words) = slot(&table, number) else { continue };
         // Ours alone now. Whoever had it is gone, and with the next store all its cookies are dead.
-        let raised = words.at::<INCARNATION>().load(Relaxed).wrapping_add(1);
+        let mut raised = words.at::<INCARNATION>().load(Relaxed).wrapping_add(1);
+        if Cookie::trim(first_incarnation.wrapping_add(raised)) == 0 {
+            // Spoilt, or nine years old. A cookie of incarnation 0 in slot 0 would be nobody's.
+            raised = raised.wrapping_add(1);
+        }
         words.at::<INCARNATION>().store(raised, Release);
         words.at::<START>().store(process::start_ticks(), Relaxed);
         let mut command = process::command().into_bytes();
         command.resize(COMMAND_WORDS * 8, 0);
         copy::store_bytes(words.run(COMMAND, COMMAND_WORDS), &command);
         words.at::<PID>().store(process::id().into(), Relaxed);
+        // From here on we live. Who asked before, for whoever lived here last, was told "dead".
+        if !lock::exclude(file, FIRST_LIFE_BYTE + number).map_err(|error| Reason::os("lock a peer slot", error))? {
+            continue;
+        }
         return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
     }
     Err(Reason::TooManyPeers(SLOTS))
@@ -195,8 +219,10 @@ fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::regi
     table.array(usize::try_from(number).ok()?.checked_mul(SLOT_WORDS)?)
 }
 
+/// Whether somebody lives in the slot; one who is moving in does not yet.
 fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
-    lock::is_held(file, FIRST_LOCK_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
+    // Exclusively: a shared lock may be held by anybody who can read the registry.
+    lock::is_excluded(file, FIRST_LIFE_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
 }
 
 /// A live peer of a domain, for people to read.
@@ -218,7 +244,7 @@ fn info<A: Access>(table: &Words<A>, number: u64) -> Option<PeerInfo> {
     let end = command.iter().position(|&byte| byte == 0).unwrap_or(command.len());
     Some(PeerInfo {
         pid: u32::try_from(words.at::<PID>().load(Relaxed)).unwrap_or(0),
-        command: String::from_utf8_lossy(command.get(..end)?).into_owned(),
+        command: process::printable(command.get(..end)?),
         started: words.at::<START>().load(Relaxed),
     })
 }

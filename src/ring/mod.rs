@@ -12,6 +12,8 @@ pub mod bytes;
 mod control;
 mod error;
 mod side;
+#[cfg(all(test, loom))]
+mod side_loom_model;
 pub mod spsc;
 
 pub use error::{AttachError, Gone, PopError, PushError};

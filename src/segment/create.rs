@@ -1,19 +1,19 @@
 //! Creating a segment: nameless until it is finished. The protocol is in ARCHITECTURE.md, "Segments".
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Domain;
 use super::error::{Error, Limit, Reason};
-use super::header::{GEOMETRY_WORDS, HEADER_UNIT, Header, Kind};
+use super::header::{GEOMETRY_WORDS, HEADER_UNIT, Header, Kind, LARGEST_ELEMENT};
 use super::name::Name;
 use super::open::{self, Patience};
 use super::options::Options;
 use super::region::Words;
 use super::schema::Schema;
 use super::segment::Segment;
-use super::sweep::{self, IN_USE_BYTE};
+use super::sweep::{self, Fate, IN_USE_BYTE};
 use crate::base::crash;
 use crate::sys::{clock, fork, lock, object, process};
 
@@ -46,17 +46,21 @@ pub(crate) fn create<R>(
     let explain = |reason| domain.explain(&path, reason);
     let _gate = fork::gate();
     let header = plan(blueprint, options).map_err(explain)?;
-    // What a crash left under this very name is in the way; the others are swept by the way.
-    let _ = sweep::sweep_one(&path, name, false);
     domain.sweep_some(header.created_ns);
-    let mut fresh = Fresh::open(domain, header.identity).map_err(explain)?;
+    let mut fresh = Fresh::open(domain).map_err(explain)?;
     fill(&fresh.file, &path, &header, options).map_err(explain)?;
     let initialise = |file: &File, segment: &Segment| {
         init(&segment.body());
         claim(file, segment)
     };
-    let made = open::adopt(&path, name, &fresh.file, header, options, private, initialise).map_err(explain)?;
-    fresh.publish(&path).map_err(explain)?;
+    let made = open::adopt(&path, &fresh.file, header, options, private, initialise).map_err(explain)?;
+    match fresh.publish(&path) {
+        // What a crash left under this very name may be in the way.
+        Err(Reason::AlreadyExists) if matches!(sweep::sweep_one(&path, name, false), Ok(Fate::Removed)) => {
+            fresh.publish(&path).map_err(explain)?;
+        }
+        outcome => outcome.map_err(explain)?,
+    }
     Ok(made)
 }
 
@@ -92,10 +96,12 @@ fn plan(blueprint: Blueprint, options: &Options) -> Result<Header, Reason> {
     let header_size = Header::size_for(blueprint.schema.as_ref()).ok_or_else(|| {
         Reason::Element("its description is longer than the largest header: nest fewer fields".into())
     })?;
-    if let Some(schema) = &blueprint.schema
-        && let Err(error) = Schema::parse(&schema.to_string())
-    {
-        return Err(Reason::Element(error.to_string()));
+    if let Some(schema) = &blueprint.schema {
+        Schema::parse(&schema.to_string()).map_err(|error| Reason::Element(error.to_string()))?;
+        if schema.size() as u64 > LARGEST_ELEMENT {
+            let text = format!("it has {} bytes, at most {LARGEST_ELEMENT} are possible", schema.size());
+            return Err(Reason::Element(text));
+        }
     }
     let largest = isize::MAX as u64 - header_size - HEADER_UNIT;
     if blueprint.body == 0 || blueprint.body > largest {
@@ -125,13 +131,9 @@ fn plan(blueprint: Blueprint, options: &Options) -> Result<Header, Reason> {
     })
 }
 
-/// Takes the in-use lock and puts everything but the structure in place.
+/// Puts everything but the structure in place.
 fn fill(file: &File, path: &Path, header: &Header, options: &Options) -> Result<(), Reason> {
     object::grant(file, header.mode, options.group).map_err(|error| Reason::os("set its mode and group", error))?;
-    if !lock::share(file, IN_USE_BYTE).map_err(|error| Reason::os("lock it", error))? {
-        // A sweep has taken the temporary for abandoned, before we had locked it.
-        return Err(Reason::BeingRemoved);
-    }
     object::set_length(file, header.capacity).map_err(|error| Reason::os("set its length", error))?;
     open::allocate(file, path, header.committed, 0)?;
     file.write_all_at(&header.encode(), 0).map_err(|error| Reason::os("write its header", error))?;
@@ -139,20 +141,36 @@ fn fill(file: &File, path: &Path, header: &Header, options: &Options) -> Result<
     Ok(())
 }
 
-/// A file in the making: without a name, or with a temporary one that goes unless published.
+/// A file in the making, in use by us: without a name, or with a temporary one that goes unless published.
 struct Fresh {
     file: File,
     temporary: Option<PathBuf>,
 }
 
 impl Fresh {
-    fn open(domain: &Domain, random: [u8; 16]) -> Result<Self, Reason> {
+    fn open(domain: &Domain) -> Result<Self, Reason> {
         let creating = |error| Reason::os("create it", error);
+        let locking = |error| Reason::os("lock it", error);
         if let Some(file) = object::create_nameless(domain.directory()).map_err(creating)? {
+            lock::share(&file, IN_USE_BYTE).map_err(locking)?;
             return Ok(Self { file, temporary: None });
         }
-        let path = domain.path(&Name::temporary(random));
-        Ok(Self { file: object::create_exclusive(&path).map_err(creating)?, temporary: Some(path) })
+        let mut patience = Patience::new();
+        loop {
+            // Another name each time, so that taking the last one away never hits a new one.
+            let random = process::random().map_err(|error| Reason::os("get random bytes", error))?;
+            let path = domain.path(&Name::temporary(random));
+            let fresh = Self { file: object::create_exclusive(&path).map_err(creating)?, temporary: Some(path) };
+            let locked = lock::share(&fresh.file, IN_USE_BYTE).map_err(locking)?;
+            let links = fresh.file.metadata().map_err(|error| Reason::os("look at it", error))?.nlink();
+            if locked && links > 0 {
+                return Ok(fresh);
+            }
+            // A sweep took it for abandoned before we had locked it.
+            if !patience.wait() {
+                return Err(Reason::BeingRemoved);
+            }
+        }
     }
 
     fn publish(&mut self, path: &Path) -> Result<(), Reason> {

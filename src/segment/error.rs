@@ -111,7 +111,7 @@ impl fmt::Display for Limit {
             Self::FileSystem => "space on the file system: remove segments or mount it larger",
             Self::FileSize => "RLIMIT_FSIZE: raise it with `ulimit -f`",
             Self::LockedMemory => "RLIMIT_MEMLOCK: raise it with `ulimit -l`, or do without locking",
-            Self::AddressSpace => "address space",
+            Self::AddressSpace => "address space: create it smaller, or raise RLIMIT_AS with `ulimit -v`",
             Self::Capacity => "the segment's capacity: create it larger",
         })
     }
@@ -155,7 +155,7 @@ pub enum Reason {
     },
     /// The object may be accessed by more users than its creator granted.
     #[error(
-        "expected access mode {expected:04o} as its creator granted, found {found:04o}: refused, somebody widened it"
+        "expected access mode {expected:04o} as its creator granted, found {found:04o}: refused, somebody widened it; narrow it again with chmod"
     )]
     Mode {
         /// The mode in the header.
@@ -172,7 +172,9 @@ pub enum Reason {
         found: u32,
     },
     /// Too short for a header, or cut off.
-    #[error("expected at least {expected} bytes, found {found}: cut off, or not a sharedware segment")]
+    #[error(
+        "expected at least {expected} bytes, found {found}: cut off, or not a sharedware segment; remove it by hand if nobody needs it"
+    )]
     Truncated {
         /// Bytes that should be there.
         expected: u64,
@@ -180,7 +182,9 @@ pub enum Reason {
         found: u64,
     },
     /// The first bytes are not ours.
-    #[error("expected a sharedware segment (magic {expected:?}), found {found:?}: not made by sharedware")]
+    #[error(
+        "expected a sharedware segment (magic {expected:?}), found {found:?}: not made by sharedware; remove it by hand if nobody needs it, or choose another name"
+    )]
     Magic {
         /// What ours start with.
         expected: String,
@@ -196,19 +200,25 @@ pub enum Reason {
         found: u32,
     },
     /// Made on a machine with another byte order.
-    #[error("expected little-endian byte order (0x0201), found {found:#06x}")]
+    #[error(
+        "expected little-endian byte order (0x0201), found {found:#06x}: made on another kind of machine; remove it and create it here"
+    )]
     ByteOrder {
         /// The mark found.
         found: u16,
     },
     /// Made by a program with another word size.
-    #[error("expected a segment of 64-bit processes, found one of {found}-bit processes")]
+    #[error(
+        "expected a segment of 64-bit processes, found one of {found}-bit processes: use 64-bit programs on both sides"
+    )]
     WordSize {
         /// Bits of a word.
         found: u16,
     },
     /// The header was changed after it was made.
-    #[error("expected header checksum {expected:#018x}, found {found:#018x}: the header was damaged")]
+    #[error(
+        "expected header checksum {expected:#018x}, found {found:#018x}: the header was damaged; remove the segment and create it anew"
+    )]
     Checksum {
         /// Computed over the header as it is.
         expected: u64,
@@ -216,7 +226,7 @@ pub enum Reason {
         found: u64,
     },
     /// A field of the header holds what it cannot.
-    #[error("expected {what} {expected}, found {found}: the header was damaged")]
+    #[error("expected {what} {expected}, found {found}: the header was damaged; remove the segment and create it anew")]
     Field {
         /// Which field.
         what: &'static str,
@@ -226,7 +236,7 @@ pub enum Reason {
         found: u64,
     },
     /// Another kind of structure.
-    #[error("expected a {expected}, found a {found}")]
+    #[error("expected {expected}, found {found}: open it as what it is, or choose another name")]
     Kind {
         /// What was to be opened.
         expected: Kind,
@@ -234,9 +244,7 @@ pub enum Reason {
         found: Kind,
     },
     /// The structure's own layout has another version.
-    #[error(
-        "expected version {expected} of the layout of a {kind}, found {found}: use one version of sharedware on both sides"
-    )]
+    #[error("expected layout version {expected} of {kind}, found {found}: use one version of sharedware on both sides")]
     KindVersion {
         /// The structure.
         kind: Kind,
@@ -246,13 +254,13 @@ pub enum Reason {
         found: u32,
     },
     /// Another element type.
-    #[error("expected another element type:\n{0}")]
+    #[error("expected another element type; use one type on both sides, or choose another name:\n{0}")]
     Schema(Box<Difference>),
     /// An element type whose description does not fit in a header, or that this structure cannot hold.
     #[error("cannot hold this element type: {0}")]
     Element(String),
     /// A size or count that cannot be.
-    #[error("expected {what} {expected}, found {found}")]
+    #[error("expected {what} {expected}, found {found}: ask for one that fits")]
     Size {
         /// Which size.
         what: &'static str,

@@ -22,6 +22,8 @@ pub(crate) const MAGIC: [u8; 8] = *b"SHRDWARE";
 pub(crate) const HEADER_UNIT: u64 = 4096;
 /// The largest header.
 pub(crate) const HEADER_LARGEST: u64 = 65_536;
+/// The largest element that a header can describe, in bytes.
+pub(crate) const LARGEST_ELEMENT: u64 = u32::MAX as u64;
 /// How many words of geometry a structure may keep in the header.
 pub(crate) const GEOMETRY_WORDS: usize = 8;
 
@@ -183,7 +185,7 @@ impl Header {
         put(AT_FIRST_COMMITTED, &self.first_committed.to_le_bytes());
         if let Some(schema) = &self.schema {
             let text = schema.to_string();
-            // Both fit: `size_for` has bounded the text, and with it the type.
+            // Both fit: the creator has compared the size with `LARGEST_ELEMENT`.
             let size = u32::try_from(schema.size()).unwrap_or(u32::MAX);
             let align = u32::try_from(schema.align()).unwrap_or(u32::MAX);
             put(AT_ELEMENT_SIZE, &size.to_le_bytes());
@@ -251,11 +253,24 @@ impl Header {
             return Err(Reason::Field { what: "reserved bytes", expected: "0".into(), found: byte.into() });
         }
         let capacity = u64::from_le_bytes(take(bytes, AT_CAPACITY));
-        if capacity != file_length {
+        if capacity > file_length {
             return Err(Reason::Truncated { expected: capacity, found: file_length });
+        }
+        if capacity < file_length {
+            let expected = format!("of the {file_length} bytes that the file has");
+            return Err(Reason::Field { what: "capacity", expected, found: capacity });
+        }
+        if capacity <= header_size || !capacity.is_multiple_of(8) {
+            let expected = format!("in multiples of 8 above {header_size}");
+            return Err(Reason::Field { what: "capacity", expected, found: capacity });
         }
         let first_committed = u64::from_le_bytes(take(bytes, AT_FIRST_COMMITTED));
         let committed = u64::from_le_bytes(take(bytes, AT_COMMITTED));
+        // From here on everybody may subtract the header from either.
+        if first_committed < header_size {
+            let expected = format!("from {header_size} to {capacity}");
+            return Err(Reason::Field { what: "size committed at first", expected, found: first_committed });
+        }
         check_committed(committed, first_committed, capacity)?;
         let lifetime = match u32::from_le_bytes(take(bytes, AT_LIFETIME)) {
             1 => Lifetime::WhileUsed,

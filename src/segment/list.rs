@@ -92,8 +92,7 @@ impl Domain {
         let explain = |reason| self.explain(&path, reason);
         let os = |error| explain(Reason::os("look at it", error));
         let _gate = fork::gate();
-        let file = open::open_file(&path, false).map_err(explain)?;
-        let metadata = file.metadata().map_err(os)?;
+        let (file, metadata) = open::open_file(&path, false).map_err(explain)?;
         let header: Header = open::read_header(&file, metadata.len()).map_err(explain)?;
         Ok(Entry {
             name: name.to_string(),

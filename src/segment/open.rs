@@ -86,7 +86,7 @@ pub(crate) fn attach<A: Access, R>(
     loop {
         let _gate = fork::gate();
         if let Some((file, header)) = attempt(&path, A::WRITABLE, options.owner, expected).map_err(explain)? {
-            return adopt(&path, name, &file, header, options, private, claim).map_err(explain);
+            return adopt(&path, &file, header, options, private, claim).map_err(explain);
         }
         if !patience.wait() {
             return Err(explain(Reason::BeingRemoved));
@@ -101,8 +101,7 @@ fn attempt(
     owner: Owner,
     expected: Expected<'_>,
 ) -> Result<Option<(File, Header)>, Reason> {
-    let file = open_file(path, writable)?;
-    let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
+    let (file, metadata) = open_file(path, writable)?;
     check_owner(&metadata, owner)?;
     let header = read_header(&file, metadata.len())?;
     let mode = metadata.permissions().mode() & 0o7777;
@@ -142,7 +141,6 @@ fn attempt(
 /// Maps a locked object and lets `claim` have the descriptor.
 pub(crate) fn adopt<A: Access, R>(
     path: &Path,
-    name: &Name,
     file: &File,
     header: Header,
     options: &Options,
@@ -156,7 +154,7 @@ pub(crate) fn adopt<A: Access, R>(
     } else {
         None
     };
-    let retire = (header.lifetime == Lifetime::WhileUsed).then(|| Retire { path: path.to_owned(), name: name.clone() });
+    let retire = (header.lifetime == Lifetime::WhileUsed).then(|| Retire { path: path.to_owned() });
     let words = Words::of_mapping(Mapped::new(map, stamp, retire));
     let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
     let segment = Segment::new(path, words, header, memory, (metadata.dev(), metadata.ino()));
@@ -165,7 +163,10 @@ pub(crate) fn adopt<A: Access, R>(
 }
 
 fn map_whole<A: Access>(file: &File, header: &Header, options: &Options) -> Result<(MmapRaw, Memory), Reason> {
-    let too_large = || Reason::Full { asked: header.capacity, left: isize::MAX as u64, limit: Limit::AddressSpace };
+    let too_large = || {
+        let left = process::address_space_limit().unwrap_or(isize::MAX as u64);
+        Reason::Full { asked: header.capacity, left, limit: Limit::AddressSpace }
+    };
     let length = usize::try_from(header.capacity).map_err(|_| too_large())?;
     let map = map::map(file, length, A::WRITABLE).map_err(|error| match error.raw_os_error() {
         Some(libc::ENOMEM) => too_large(),
@@ -177,8 +178,12 @@ fn map_whole<A: Access>(file: &File, header: &Header, options: &Options) -> Resu
     }
     let committed = usize::try_from(header.committed).unwrap_or(length).min(length);
     if options.prefault {
-        map::prefault(&map, committed, A::WRITABLE).map_err(|error| Reason::os("fault its pages in", error))?;
-        memory.prefaulted = true;
+        memory.prefaulted = match map::prefault(&map, committed, A::WRITABLE) {
+            Ok(()) => true,
+            // A kernel before 5.14: it stays a wish.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => false,
+            Err(error) => return Err(Reason::os("fault its pages in", error)),
+        };
     }
     if options.lock_memory {
         map::lock_in_memory(&map).map_err(|error| match process::locked_memory_limit() {
@@ -204,7 +209,7 @@ fn huge_pages(map: &MmapRaw) -> HugePages {
 }
 
 /// Opens the file under a name, if it is a file.
-pub(crate) fn open_file(path: &Path, writable: bool) -> Result<File, Reason> {
+pub(crate) fn open_file(path: &Path, writable: bool) -> Result<(File, Metadata), Reason> {
     let file = object::open(path, writable).map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP) => Reason::NotAFile(FileKind::Symlink),
         Some(libc::EISDIR) => Reason::NotAFile(FileKind::Directory),
@@ -212,7 +217,7 @@ pub(crate) fn open_file(path: &Path, writable: bool) -> Result<File, Reason> {
         _ => Reason::os("open it", error),
     })?;
     let metadata = file.metadata().map_err(|error| Reason::os("look at it", error))?;
-    if metadata.is_file() { Ok(file) } else { Err(Reason::NotAFile(kind_of(path))) }
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(Reason::NotAFile(kind_of(path))) }
 }
 
 fn kind_of(path: &Path) -> FileKind {

@@ -82,7 +82,8 @@ impl Options {
         self
     }
 
-    /// Whether to fault all committed pages in at once, so that no later access pays for it.
+    /// Whether to fault all committed pages in at once, so that no later access pays for it: best effort, see [`Memory`] (from Linux
+    /// 5.14 on).
     #[must_use]
     pub fn prefault(mut self, prefault: bool) -> Self {
         self.prefault = prefault;

@@ -278,8 +278,7 @@ impl<A: Access> Segment<A> {
 
     /// A descriptor of the very object that is mapped, by way of its name. For a moment only, and under the fork gate.
     pub(crate) fn reopen(&self, writable: bool) -> Result<File, Error> {
-        let file = open::open_file(&self.path, writable).map_err(|reason| self.error(reason))?;
-        let metadata = file.metadata().map_err(|error| self.error(Reason::os("look at it", error)))?;
+        let (file, metadata) = open::open_file(&self.path, writable).map_err(|reason| self.error(reason))?;
         if (metadata.dev(), metadata.ino()) != self.object {
             return Err(self.error(Reason::NotFound));
         }

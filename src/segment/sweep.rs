@@ -58,28 +58,38 @@ impl CleanReport {
     }
 }
 
-/// What a mapping does when it goes: sees whether the segment goes with it.
+/// What a mapping does when it goes: sees whether the segment goes with it. Only for segments that live while used.
 #[derive(Debug)]
 pub(crate) struct Retire {
     pub(crate) path: PathBuf,
-    pub(crate) name: Name,
 }
 
 impl Retire {
     /// Best effort: what fails here is left for the next sweep.
     pub(crate) fn run(&self) {
-        let _ = sweep_one(&self.path, &self.name, false);
+        let _gate = fork::gate();
+        if let Ok(file) = object::open(&self.path, true) {
+            // If the name has gone to another segment, or somebody maps ours, this finds out and leaves it.
+            let _ = sweep_open(&file, &self.path, false, false);
+        }
     }
 }
 
 /// Looks at one object and removes it if nobody uses it and it does not outlive its users.
 pub(crate) fn sweep_one(path: &Path, name: &Name, dry: bool) -> io::Result<Fate> {
     let _gate = fork::gate();
-    let file = match object::open(path, true) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Fate::Gone),
-        Err(error) => return Ok(Fate::Left(error.to_string())),
-    };
+    match object::open(path, true) {
+        Ok(file) => sweep_open(&file, path, name.is_temporary(), dry),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Fate::Gone),
+        Err(error) => Ok(Fate::Left(error.to_string())),
+    }
+}
+
+fn sweep_open(file: &File, path: &Path, temporary: bool, dry: bool) -> io::Result<Fate> {
+    // The usual answer first.
+    if lock::is_held(file, IN_USE_BYTE)? {
+        return Ok(Fate::InUse);
+    }
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Ok(Fate::Left("not a file".into()));
@@ -87,17 +97,14 @@ pub(crate) fn sweep_one(path: &Path, name: &Name, dry: bool) -> io::Result<Fate>
     if metadata.uid() != process::user() {
         return Ok(Fate::Left(format!("belongs to uid {}", metadata.uid())));
     }
-    if !name.is_temporary() {
-        match open::read_header(&file, metadata.len()) {
+    if !temporary {
+        match open::read_header(file, metadata.len()) {
             Ok(Header { lifetime: Lifetime::WhileUsed, .. }) => {}
             Ok(Header { lifetime: Lifetime::UntilRemoved, .. }) => return Ok(Fate::Persistent),
             Err(reason) => return Ok(Fate::Left(reason.to_string())),
         }
     }
-    if dry {
-        return Ok(if lock::is_held(&file, IN_USE_BYTE)? { Fate::InUse } else { Fate::Removed });
-    }
-    remove_unused(&file, path)
+    if dry { Ok(Fate::Removed) } else { remove_unused(file, path) }
 }
 
 /// Removes the object if nobody maps it. Its lifetime is the caller's business.
@@ -203,8 +210,7 @@ impl Domain {
         let mut patience = open::Patience::new();
         loop {
             let _gate = fork::gate();
-            let file = open::open_file(&path, true).map_err(explain)?;
-            let metadata = file.metadata().map_err(os)?;
+            let (file, metadata) = open::open_file(&path, true).map_err(explain)?;
             open::check_owner(&metadata, super::Owner::Me).map_err(explain)?;
             let mut first = vec![0; HEADER_UNIT as usize];
             match file.read_exact_at(&mut first, 0) {

@@ -111,11 +111,16 @@ impl<'a, A: Access> Cell<'a, A> {
             let version = self.version();
             match self.read_version(version, &copy) {
                 Ok(value) => return Ok((value, version)),
-                // The copy was overwritten, so by now `current` must have moved on; if it has not, no writer of ours did this.
-                Err(found) if self.version() == version => {
-                    return Err(ReadError::Corrupt { index, expected: version, found });
+                Err(found) => {
+                    // The copy was written over, so `current` must have moved on; if it has not, no writer of ours did this. Acquire, so
+                    // that the load below is after that of the sequence: pairs with the release fence of the write before the one that
+                    // stored the sequence, which comes after a later `current`.
+                    fence(Acquire);
+                    if self.version() == version {
+                        return Err(ReadError::Corrupt { index, expected: version, found });
+                    }
+                    spin();
                 }
-                Err(_) => spin(),
             }
         }
         Err(ReadError::Overrun { index })

@@ -34,6 +34,8 @@
 
 mod cell;
 mod error;
+#[cfg(all(test, loom))]
+mod loom_model;
 mod one;
 mod slots;
 mod turn;

@@ -236,6 +236,14 @@ impl<T: Shared> Slots<T> {
         let shared = Arc::new(Common { segment, member: Some(Member::model(0)) });
         Self { shared, words, length: 1, light: Light::register(), element: PhantomData }
     }
+
+    /// The same slot as another peer has it.
+    #[cfg(loom)]
+    pub(super) fn model_as(&self, slot: u64) -> Self {
+        let segment = Segment::model(self.words.clone());
+        let shared = Arc::new(Common { segment, member: Some(Member::model(slot)) });
+        Self { shared, ..self.clone() }
+    }
 }
 
 impl<T: Shared> Slots<T, ReadOnly> {

@@ -1,5 +1,13 @@
 //! A bell: one word that a sleeper sets and a waker looks at, so that nobody makes a system call while nobody sleeps.
 //!
+//! | bits | meaning |
+//! | --- | --- |
+//! | 0 | somebody sleeps, or is about to |
+//! | 1..32 | how often the bell was rung, modulo 2^31 |
+//!
+//! The count is there because sleepers may share a bell: one who has seen it ring must not fall asleep because another has set bit 0 again
+//! meanwhile.
+//!
 //! The protocol is in ARCHITECTURE.md, "Waiting". **If the waker dies** before it rings, the sleeper notices at the end of its
 //! slice, 20 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
 
@@ -7,13 +15,12 @@ use std::time::{Duration, Instant};
 
 use super::spin::Spin;
 use crate::base::access::Access;
-use crate::base::atomic::Ordering::{Relaxed, SeqCst};
+use crate::base::atomic::Ordering::Relaxed;
 use crate::base::atomic::Word;
 use crate::sys::barrier::{self, Light};
 use crate::sys::futex;
 
-const SILENT: u64 = 0;
-const SLEEPING: u32 = 1;
+const SLEEPING: u64 = 1;
 const FIRST_SLICE: Duration = Duration::from_millis(1);
 const LONGEST_SLICE: Duration = Duration::from_millis(20);
 
@@ -41,15 +48,29 @@ impl Deadline {
 #[inline(always)]
 pub(crate) fn ring(bell: &Word, light: Light) {
     light.pass();
-    if bell.load(Relaxed) != SILENT {
-        ring_out(bell);
+    let seen = bell.load(Relaxed);
+    if seen & SLEEPING != 0 {
+        ring_out(bell, seen);
     }
 }
 
 #[cold]
-fn ring_out(bell: &Word) {
-    bell.store(SILENT, SeqCst);
+fn ring_out(bell: &Word, seen: u64) {
+    // One more ring, and nobody asleep. If it fails, another waker was faster; who lay down after that one has seen our store.
+    let _ = bell.compare_exchange(seen, u64::from((seen as u32).wrapping_add(1)), Relaxed, Relaxed);
     futex::wake_all(bell);
+}
+
+/// Says that somebody is about to sleep; returns what the bell must still be when they do. To be followed by a heavy barrier.
+fn set(bell: &Word) -> u32 {
+    let mut seen = bell.load(Relaxed);
+    while seen & SLEEPING == 0 {
+        match bell.compare_exchange(seen, seen | SLEEPING, Relaxed, Relaxed) {
+            Ok(_) => seen |= SLEEPING,
+            Err(now) => seen = now,
+        }
+    }
+    seen as u32
 }
 
 /// How closely a condition is looked at.
@@ -61,8 +82,8 @@ pub(crate) enum Look {
     Thorough,
 }
 
-/// Waits until `ready` has something: spins, then sleeps until the bell rings. At the end of each slice of sleep `check` may end the wait with
-/// an error, after one last look.
+/// Waits until `ready` has something: spins, then sleeps until the bell rings. At the end of each slice of sleep, and of the whole, `check`
+/// may end the wait with an error, after one last look.
 ///
 /// `Ok(None)`: the deadline has passed.
 pub(crate) fn wait<R, E>(
@@ -77,18 +98,24 @@ pub(crate) fn wait<R, E>(
     }
     let mut slice = FIRST_SLICE;
     loop {
-        bell.store(SLEEPING.into(), SeqCst);
+        let asleep = set(bell);
         barrier::heavy();
         if let Some(result) = ready(Look::Thorough) {
             return Ok(Some(result));
         }
-        let Some(nap) = deadline.left(slice) else { return Ok(None) };
-        futex::wait(bell, SLEEPING, nap);
-        if let Some(result) = ready(Look::Thorough) {
-            return Ok(Some(result));
+        let nap = deadline.left(slice);
+        if let Some(nap) = nap {
+            futex::wait(bell, asleep, nap);
+            if let Some(result) = ready(Look::Thorough) {
+                return Ok(Some(result));
+            }
         }
+        // Also when the time is up before the first nap: who waits for moments only must learn of a death as well.
         if let Err(error) = check() {
             return ready(Look::Thorough).map_or(Err(error), |result| Ok(Some(result)));
+        }
+        if nap.is_none() {
+            return Ok(None);
         }
         slice = (slice * 2).min(LONGEST_SLICE);
     }

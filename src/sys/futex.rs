@@ -35,26 +35,65 @@ pub(crate) fn wake_all(word: &Word) {
     unsafe { libc::syscall(libc::SYS_futex, core::ptr::from_ref(word), libc::FUTEX_WAKE, libc::c_int::MAX) };
 }
 
+/// loom's stand-in. It has no clock, so that a lost wake-up is a deadlock, which loom reports. Only [`let_time_pass`] lets time pass.
 #[cfg(loom)]
 mod model {
+    use std::cell::Cell;
+    use std::collections::HashMap;
+
     use loom::sync::{Condvar, Mutex};
 
+    #[derive(Default)]
+    pub(super) struct Bed {
+        /// How often each word was rung.
+        pub(super) rung: HashMap<usize, u64>,
+        /// How many sleeps of each thread may end by the clock.
+        pub(super) slices: u64,
+    }
+
     loom::lazy_static! {
-        pub(super) static ref BED: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+        pub(super) static ref BED: (Mutex<Bed>, Condvar) = (Mutex::new(Bed::default()), Condvar::new());
+    }
+
+    loom::thread_local! {
+        pub(super) static SLICES_SEEN: Cell<u64> = Cell::new(0);
     }
 }
 
-/// loom's stand-in never times out, so that a lost wake-up is a deadlock, which loom reports.
+#[cfg(loom)]
+fn key<A: Access>(word: &Word<A>) -> usize {
+    core::ptr::from_ref(word).addr()
+}
+
 #[cfg(loom)]
 pub(crate) fn wait<A: Access>(word: &Word<A>, expected: u32, _limit: Duration) {
-    let guard = model::BED.0.lock().unwrap();
-    if word.load(crate::base::atomic::Ordering::SeqCst) as u32 == expected {
-        drop(model::BED.1.wait(guard).unwrap());
+    let mut bed = model::BED.0.lock().unwrap();
+    if word.load(crate::base::atomic::Ordering::SeqCst) as u32 != expected {
+        return;
+    }
+    let rung = |bed: &model::Bed| bed.rung.get(&key(word)).copied();
+    let before = rung(&bed);
+    while rung(&bed) == before {
+        if bed.slices != model::SLICES_SEEN.with(std::cell::Cell::get) {
+            model::SLICES_SEEN.with(|seen| seen.set(seen.get() + 1));
+            return;
+        }
+        bed = model::BED.1.wait(bed).unwrap();
     }
 }
 
 #[cfg(loom)]
-pub(crate) fn wake_all(_word: &Word) {
-    drop(model::BED.0.lock().unwrap());
+pub(crate) fn wake_all(word: &Word) {
+    if crate::base::mortal::is_dead() {
+        return;
+    }
+    *model::BED.0.lock().unwrap().rung.entry(key(word)).or_default() += 1;
+    model::BED.1.notify_all();
+}
+
+/// Lets time pass: in every thread the present sleep or the next ends without a bell, and a few more.
+#[cfg(loom)]
+pub(crate) fn let_time_pass() {
+    model::BED.0.lock().unwrap().slices += 3;
     model::BED.1.notify_all();
 }

@@ -26,7 +26,16 @@ pub(crate) fn exclude(file: &File, byte: u64) -> io::Result<bool> {
 
 /// Whether any other description holds a lock on the byte. Takes nothing.
 pub(crate) fn is_held(file: &File, byte: u64) -> io::Result<bool> {
-    let mut lock = describe(byte, libc::F_WRLCK)?;
+    conflicts(file, byte, libc::F_WRLCK)
+}
+
+/// Whether any other description holds the exclusive lock on the byte, for which it must be open for writing. Takes nothing.
+pub(crate) fn is_excluded(file: &File, byte: u64) -> io::Result<bool> {
+    conflicts(file, byte, libc::F_RDLCK)
+}
+
+fn conflicts(file: &File, byte: u64, kind: libc::c_int) -> io::Result<bool> {
+    let mut lock = describe(byte, kind)?;
     // SAFETY: `lock` is a valid flock for the kernel to fill in; the descriptor is open.
     let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
     if result == -1 {

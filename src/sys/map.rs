@@ -39,7 +39,7 @@ pub(crate) fn want_huge_pages(map: &MmapRaw) -> io::Result<()> {
     map.advise(Advice::HugePage)
 }
 
-/// Faults every page in now, for writing if the mapping is writable. Falls back to nothing on kernels before 5.14.
+/// Faults every page in now, for writing if the mapping is writable. `EINVAL` on kernels before 5.14.
 pub(crate) fn prefault(map: &MmapRaw, length: usize, writable: bool) -> io::Result<()> {
     let advice = if writable { Advice::PopulateWrite } else { Advice::PopulateRead };
     map.advise_range(advice, 0, length)

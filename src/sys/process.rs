@@ -73,6 +73,11 @@ pub(crate) fn locked_memory_limit() -> Option<u64> {
     limit(libc::RLIMIT_MEMLOCK)
 }
 
+/// How much this process may map.
+pub(crate) fn address_space_limit() -> Option<u64> {
+    limit(libc::RLIMIT_AS)
+}
+
 fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for the result.
@@ -91,5 +96,10 @@ pub(crate) fn random() -> io::Result<[u8; 16]> {
 
 fn command_of(process: &str) -> String {
     let comm = fs::read(format!("/proc/{process}/comm")).unwrap_or_default();
-    String::from_utf8_lossy(&comm).trim_end_matches('\n').to_owned()
+    printable(comm.strip_suffix(b"\n").unwrap_or(&comm))
+}
+
+/// The name that a process has given itself, harmless on a terminal.
+pub(crate) fn printable(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).replace(char::is_control, "?")
 }

@@ -11,10 +11,6 @@ use crate::manifest::Manifest;
 use crate::run::{cargo, root, since};
 use crate::{crash, fuzz};
 
-/// While the library is being written, a step whose subject does not exist yet is skipped with a line that says so. Make
-/// this `false` when all of them exist, and from then on a subject that is lost is a failure.
-const MAY_BE_ABSENT: bool = true;
-
 /// How many kills and seconds the short crash run takes at least; `cargo xtask soak` is the long one.
 const SHORT_CRASH_RUN: (u64, u64) = (300, 20);
 /// How many times a loom model's threads may be interrupted, which bounds the interleavings it explores.
@@ -137,20 +133,12 @@ impl Step {
             Step::Docs => docs()?,
             Step::Tests => cargo(&["test", "--workspace"]).stream()?,
             Step::Loom => return loom(manifest),
-            Step::Crash if !crash::exists(manifest) => return absent("no test target `crash`"),
+            Step::Crash if !crash::exists(manifest) => bail!("no test target `crash`"),
             Step::Crash => crash::run(SHORT_CRASH_RUN.0, SHORT_CRASH_RUN.1)?,
             Step::Fuzz => return fuzz_briefly(arguments.fuzz_seconds, manifest),
         }
         Ok(Outcome::Passed)
     }
-}
-
-/// The answer of a step that has nothing to do.
-fn absent(what: &str) -> Result<Outcome> {
-    if !MAY_BE_ABSENT {
-        bail!("{what}");
-    }
-    Ok(Outcome::Skipped(what.to_owned()))
 }
 
 fn format_check() -> Result<()> {
@@ -189,7 +177,7 @@ fn loom(manifest: &Manifest) -> Result<Outcome> {
     };
     let list = models().args(&["--", "--list"]).capture()?;
     if !list.lines().any(|line| line.ends_with(": test")) {
-        return absent("no loom model (no test of the library whose path contains `loom`)");
+        bail!("no loom model (no test of the library whose path contains `loom`)");
     }
     models().stream()?;
     Ok(Outcome::Passed)
@@ -198,7 +186,7 @@ fn loom(manifest: &Manifest) -> Result<Outcome> {
 fn fuzz_briefly(seconds_each: u64, manifest: &Manifest) -> Result<Outcome> {
     let targets = fuzz::targets()?;
     if targets.is_empty() {
-        return absent("no fuzz target");
+        bail!("no fuzz target");
     }
     if let Some(reason) = fuzz::lacking() {
         return Ok(Outcome::Skipped(format!("cannot fuzz here: {reason}")));

@@ -92,6 +92,15 @@ impl<'a> Record<'a> {
         Self { consumer, found }
     }
 
+    /// A copy of the record: words of models are no bytes.
+    #[cfg(loom)]
+    pub(super) fn copied(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.found.length as usize];
+        let words = self.consumer.buffer.words(self.found.at.wrapping_add(HEADER), bytes.len());
+        crate::base::copy::load_bytes(words.unwrap(), &mut bytes);
+        bytes
+    }
+
     /// Takes the record out of the ring.
     #[inline]
     pub fn release(self) {

@@ -44,6 +44,8 @@
 mod claim;
 mod consumer;
 mod header;
+#[cfg(all(test, loom))]
+mod loom_model;
 mod producer;
 #[allow(clippy::module_inception, reason = "the type that the module is named for")]
 mod ring;

@@ -183,6 +183,12 @@ impl Ring {
         let words = Words::on_heap((0..count).map(|_| crate::base::atomic::Word::new(0)).collect());
         Self { segment: Segment::model(words), member: Member::model(0), capacity }
     }
+
+    /// The same ring as another peer has it.
+    #[cfg(loom)]
+    pub(super) fn model_as(&self, slot: u64) -> Self {
+        Self { segment: Segment::model(self.segment.body()), member: Member::model(slot), capacity: self.capacity }
+    }
 }
 
 /// The capacity of the buffer, checked against everything else the header says.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::claim::PopClaim;
 use super::hot::Hot;
 use crate::Shared;
-use crate::base::atomic::Ordering::{Acquire, Release};
+use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::base::copy;
 use crate::ring::control::Control;
 use crate::ring::error::{AttachError, PopError};
@@ -22,7 +22,8 @@ use crate::sys::wiped::Wiped;
 /// In a forked child every call fails with [`PopError::Forked`] and dropping does nothing.
 //
 // Invariants:
-// 1. `position` is the exact position, as stored in the ring's `head`; `released` is what was last published, at most `position`.
+// 1. `position` is the exact position, as stored in the ring's `head` (but in the middle of a batch); `released` is what was last published,
+//    at most `head`.
 // 2. Values `position..stop` are there, by their block's mark, and ours to read until `head` passes them.
 // 3. `stop <= block_end`, the end of the block that `place` is in; `position == block_end` only with `position == stop`.
 pub struct Consumer<T: Shared> {
@@ -140,6 +141,7 @@ impl<T: Shared> Consumer<T> {
         }
         if popped > 0 {
             self.give_up();
+            self.publish_if_due();
         }
         Ok(popped)
     }
@@ -249,6 +251,7 @@ impl<T: Shared> Consumer<T> {
             self.hot.stop = self.hot.position;
         }
         self.give_up();
+        self.publish_if_due();
     }
 
     /// Looks how much of the current block, or of the next at its end, is there.
@@ -282,15 +285,24 @@ impl<T: Shared> Consumer<T> {
     fn enter_block(&mut self) {
         self.hot.place = self.cells.next_block(self.hot.place);
         self.block_end = self.block_end.wrapping_add(Cells::<T>::VALUES);
+        self.publish_if_due();
+    }
+
+    #[inline(always)]
+    fn publish_if_due(&mut self) {
         if self.hot.position.wrapping_sub(self.released) >= self.interval {
             self.publish();
         }
     }
 
+    /// Says where we are, where the producer looks. Not the position but what `head` says: in the middle of a batch the position is ahead of it, and if
+    /// we died there, our successor would find values written over.
     fn publish(&mut self) {
-        if self.released != self.hot.position {
-            self.released = self.hot.position;
-            self.control.released().store(self.released, Release);
+        // Nobody but us stores it.
+        let head = self.control.head().load(Relaxed);
+        if self.released != head {
+            self.released = head;
+            self.control.released().store(head, Release);
         }
     }
 

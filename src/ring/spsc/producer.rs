@@ -307,12 +307,13 @@ impl<T: Shared> Producer<T> {
             outcome => return outcome,
         }
         let Self { hot, cells, control, side, spin, .. } = self;
-        let full = |head: u64| hot.position.wrapping_sub(head) == cells.capacity();
+        let unpopped = |head: u64| hot.position.wrapping_sub(head);
         let ready = |look| {
-            // While spinning by the published position only: looking at the exact one takes its line from the consumer at each pop.
             let room = match look {
-                Look::Glance => !full(control.released().load(Acquire)) && !full(control.head().load(Acquire)),
-                Look::Thorough => !full(control.head().load(Acquire)),
+                // Looking at the exact position takes its line from the consumer at each pop.
+                Look::Glance => unpopped(control.released().load(Acquire)) < cells.capacity(),
+                // More than all: spoilt, `make_room` says so.
+                Look::Thorough => unpopped(control.head().load(Acquire)) != cells.capacity(),
             };
             room.then_some(())
         };

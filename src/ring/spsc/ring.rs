@@ -177,6 +177,13 @@ impl<T: Shared> Ring<T> {
         let words = Words::on_heap((0..count).map(|_| crate::base::atomic::Word::new(0)).collect());
         Self { segment: Segment::model(words), member: Member::model(0), capacity, element: PhantomData }
     }
+
+    /// The same ring as another peer has it.
+    #[cfg(loom)]
+    pub(super) fn model_as(&self, slot: u64) -> Self {
+        let segment = Segment::model(self.segment.body());
+        Self { segment, member: Member::model(slot), capacity: self.capacity, element: PhantomData }
+    }
 }
 
 fn body_bytes<T: Shared>(capacity: u64) -> Option<u64> {

@@ -42,7 +42,9 @@ impl View {
             .filter(|_| size == schema.size() as u64)
             .map(|align| BlockLayout::of(schema.size(), align))
             .ok_or_else(|| wrong("layout of the ring's values", align))?;
-        let length = layout.total_words(capacity);
+        // What is not committed may not be touched: its pages may not be there, nor to be had.
+        let whole = segment.committed()? == segment.capacity();
+        let length = layout.total_words(capacity).filter(|_| whole);
         let parts = length.and_then(|length| words.slice(CONTROL_WORDS, length)).zip(words.array(0));
         let (cells, control) = parts.ok_or_else(|| wrong("ring capacity", capacity))?;
         Ok(Self { schema, control: Control(control), cells, layout, capacity })

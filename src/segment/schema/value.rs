@@ -142,7 +142,8 @@ fn read_array(shape: &[usize], element: &Schema, bytes: &[u8], budget: &mut Budg
         return Err(ValueError::TooMany);
     }
     let stride = bytes.len().checked_div(len).unwrap_or(0);
-    let mut values = Vec::with_capacity(len);
+    // Room for all of them at once, in each of 31 dimensions, could be a gigabyte before the first is paid for.
+    let mut values = Vec::with_capacity(len.min(1024));
     for i in 0..len {
         let bytes = bytes.get(i * stride..(i + 1) * stride).unwrap_or_default();
         if !inner.is_empty() {
