@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::size;
@@ -44,6 +44,11 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// See it work: processes share a ring and slots, are killed and replaced, and lose nothing
+    Demo(Demo),
+    /// One of the processes of the demo
+    #[command(hide = true)]
+    DemoWorker(DemoWorker),
     /// Send standard input or a file to whoever receives under this name
     Send(Send),
     /// Receive what is sent under this name, to standard output
@@ -65,6 +70,58 @@ pub(crate) enum Command {
         /// Which shell
         shell: Shell,
     },
+}
+
+/// See it work: processes share a ring and slots, are killed and replaced, and lose nothing.
+///
+/// On a terminal it is a live display; otherwise a line each second. Meanwhile `sharedware ls`, `sharedware dump demo.quotes` or
+/// `kill -9` of any of its processes in another terminal are welcome. Everything is gone at the end.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sharedware demo
+  sharedware demo --seconds 60 --plain")]
+pub(crate) struct Demo {
+    /// How long it takes
+    #[arg(long, value_name = "NUMBER", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(crate) seconds: u64,
+
+    /// What the names of its segments start with
+    #[arg(long, value_name = "NAME", default_value = "demo")]
+    pub(crate) name: String,
+
+    /// Lines instead of a live display, even on a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoWorker {
+    pub(crate) role: Role,
+
+    #[arg(long)]
+    pub(crate) name: String,
+}
+
+/// What a process of the demo does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Pushes.
+    Feed,
+    /// Pops.
+    Book,
+    /// Reads.
+    Watch,
+}
+
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Feed => "feed",
+            Self::Book => "book",
+            Self::Watch => "watch",
+        }
+    }
 }
 
 /// Send standard input or a file to whoever receives under this name.

@@ -23,8 +23,8 @@ pub(crate) fn run(domain: &Domain, args: &Clean) -> Outcome {
     let lines: String = report.removed().map(|name| format!("{verb} {}\n", ls::printable(name))).collect();
     output::write(lines.as_bytes())?;
     for (name, why) in left {
-        eprintln!("sharedware: left {} alone: {}", ls::printable(name), why.replace('\n', " "));
+        output::say(format_args!("left {} alone: {}", ls::printable(name), why.replace('\n', " ")));
     }
-    eprintln!("sharedware: {verb} {}", size::count(report.removed().count() as u64, "segment"));
+    output::say(format_args!("{verb} {}", size::count(report.removed().count() as u64, "segment")));
     Ok(())
 }

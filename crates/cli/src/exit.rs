@@ -9,6 +9,8 @@ use sharedware::{Error, Reason};
 use signal_hook::consts::SIGPIPE;
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::output;
+
 /// What a command comes to.
 pub(crate) type Outcome<T = ()> = Result<T, Exit>;
 
@@ -61,7 +63,7 @@ impl Exit {
     pub(crate) fn end(self) -> ExitCode {
         match self {
             Self::Failed(status, message) => {
-                eprintln!("sharedware: {message}");
+                output::say(message);
                 ExitCode::from(status as u8)
             }
             Self::Signal(signal) => {

@@ -20,7 +20,7 @@ pub(crate) fn run(domain: &Domain, args: &Ls) -> Outcome {
         return output::json(&json!({ "domain": domain.name(), "directory": directory, "segments": segments }));
     }
     if objects.is_empty() {
-        eprintln!("sharedware: domain `{}` in {} is empty", domain.name(), domain.directory().display());
+        output::say(format_args!("domain `{}` in {} is empty", domain.name(), domain.directory().display()));
         return Ok(());
     }
     let header = ["NAME", "KIND", "SIZE", "COMMITTED", "AGE", "USERS", "SCHEMA"];

@@ -4,6 +4,7 @@
 
 mod args;
 mod clean;
+mod demo;
 mod dump;
 mod exit;
 mod ls;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Outcome {
     let domain = || domain(&arguments);
     match &arguments.command {
+        Command::Demo(args) => demo::run(&domain()?, args),
+        Command::DemoWorker(args) => demo::work(&domain()?, args),
         Command::Send(args) => send::run(&domain()?, args),
         Command::Recv(args) => recv::run(&domain()?, args),
         Command::Ls(args) => ls::run(&domain()?, args),

@@ -1,5 +1,6 @@
 //! Standard output: one document or one table, and nothing else.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use comfy_table::{Cell, CellAlignment, Table};
@@ -11,6 +12,11 @@ use crate::exit::{Exit, Outcome};
 pub(crate) fn write(bytes: &[u8]) -> Outcome {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Exit::os("write to standard output", error))
+}
+
+/// Says something on standard error. If nobody listens, nobody needs to know.
+pub(crate) fn say(message: impl Display) {
+    let _ = writeln!(std::io::stderr(), "sharedware: {message}");
 }
 
 /// The one JSON document of a `--json` run.

@@ -6,6 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
+use crate::output;
+
 const UNKNOWN: &str = "{msg} {bytes} in {elapsed}, {binary_bytes_per_sec} {spinner}";
 const KNOWN: &str = "{msg} {bytes} of {total_bytes} [{wide_bar}] {binary_bytes_per_sec}, {eta} left";
 
@@ -44,7 +46,7 @@ impl Progress {
 
     /// Says something on standard error, above the bar if there is one.
     pub(crate) fn say(&self, message: &str) {
-        let say = || eprintln!("sharedware: {message}");
+        let say = || output::say(message);
         match &self.bar {
             Some(bar) => bar.suspend(say),
             None => say(),

@@ -11,15 +11,18 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::stdio;
 use sharedware::Domain;
-use sharedware::ring::bytes::{Consumer, Ring};
+use sharedware::ring::bytes::{Batch, Consumer, Ring};
 use sharedware::ring::{Gone, PeerState, PopError, WhenPeerGone};
 
 use crate::args::Recv;
 use crate::exit::{Exit, Outcome};
+use crate::output;
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::size;
 
+/// How many bytes of lines are written at once.
+const TOGETHER: usize = 64 << 10;
 const PULSE: Duration = Duration::from_millis(50);
 /// How long the sender may be in coming before we say that we wait for it.
 const GRACE: Duration = Duration::from_millis(150);
@@ -30,13 +33,15 @@ pub(crate) fn run(domain: &Domain, args: &Recv) -> Outcome {
     if args.wait {
         consumer.when_peer_gone(WhenPeerGone::Wait);
     }
-    let mut output = Output::new(args.lines);
+    let mut output = Output::new();
     let progress = Progress::new("received", None, !stdout().is_terminal());
     let mut told = false;
     loop {
         match consumer.recv_timeout(PULSE) {
+            Ok(_) if args.lines => progress.advance(output.write_lines(consumer.batch()?, &mut signals)?),
             Ok(record) => {
                 let length = output.write(&record, &mut signals)?;
+                output.records += 1;
                 record.release();
                 progress.advance(length);
             }
@@ -77,7 +82,7 @@ fn attach(domain: &Domain, name: &str, signals: &mut Signals) -> Outcome<Consume
             Err(error) => return Err(error.into()),
         }
         if !told && started.elapsed() > GRACE {
-            eprintln!("sharedware: waiting for a sender: run `sharedware send {name}`");
+            output::say(format_args!("waiting for a sender: run `sharedware send {name}`"));
             told = true;
         }
         signals.sleep(pause)?;
@@ -96,14 +101,15 @@ fn gone(name: &str, how: Gone, output: &Output) -> Exit {
 /// Standard output.
 #[derive(Debug)]
 struct Output {
-    lines: bool,
+    /// For lines that are written together; kept from one time to the next.
+    buffer: Vec<u8>,
     may_block: bool,
     records: u64,
     bytes: u64,
 }
 
 impl Output {
-    fn new(lines: bool) -> Self {
+    fn new() -> Self {
         let kind = fstat(stdio::stdout()).map(|status| FileType::from_raw_mode(status.st_mode));
         let may_block = match kind {
             Ok(FileType::RegularFile) => false,
@@ -111,36 +117,40 @@ impl Output {
             Ok(FileType::CharacterDevice) => stdout().is_terminal(),
             _ => true,
         };
-        Self { lines, may_block, records: 0, bytes: 0 }
+        Self { buffer: Vec::new(), may_block, records: 0, bytes: 0 }
     }
 
-    /// Writes a record, and says how many bytes that came to.
-    fn write(&mut self, record: &[u8], signals: &mut Signals) -> Outcome<u64> {
-        let newline: &[u8] = if self.lines { b"\n" } else { b"" };
-        let whole = record.len() + newline.len();
-        let mut done = 0;
-        while done < whole {
+    /// Writes what lines there are, up to a good length, in one go; releases them then, and says how many bytes that came to.
+    fn write_lines(&mut self, mut records: Batch<'_>, signals: &mut Signals) -> Outcome<u64> {
+        let mut lines = std::mem::take(&mut self.buffer);
+        lines.clear();
+        while lines.len() < TOGETHER
+            && let Some(record) = records.take()
+        {
+            lines.extend_from_slice(record);
+            lines.push(b'\n');
+            self.records += 1;
+        }
+        let length = self.write(&lines, signals)?;
+        records.release();
+        self.buffer = lines;
+        Ok(length)
+    }
+
+    /// Writes it all, and says how many bytes that were.
+    fn write(&mut self, bytes: &[u8], signals: &mut Signals) -> Outcome<u64> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             while self.may_block && !signals.ready(stdio::stdout(), PollFlags::OUT, PULSE)? {}
-            let (first, second) = match record.get(done..) {
-                Some(rest) => (rest, newline),
-                None => (newline, newline),
-            };
-            let written = if second.is_empty() {
-                rustix::io::write(stdio::stdout(), first)
-            } else {
-                let parts = [std::io::IoSlice::new(first), std::io::IoSlice::new(second)];
-                rustix::io::writev(stdio::stdout(), &parts)
-            };
-            match written {
-                Ok(count) => done += count,
+            match rustix::io::write(stdio::stdout(), rest) {
+                Ok(count) => rest = &rest[count..],
                 // A signal that asks us to end is seen by `ready`.
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(error) => return Err(Exit::os("write to standard output", error)),
             }
         }
-        self.records += 1;
-        self.bytes += whole as u64;
-        Ok(whole as u64)
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len() as u64)
     }
 
     /// Ends us if whoever read our output has gone, though there is nothing to write.

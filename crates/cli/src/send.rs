@@ -44,9 +44,9 @@ pub(crate) fn run(domain: &Domain, args: &Send) -> Outcome {
         told: None,
     };
     if args.lines {
-        sender.send_lines(&mut input)?
+        sender.send_lines(&mut input)?;
     } else {
-        sender.send_bytes(&mut input)?
+        sender.send_bytes(&mut input)?;
     }
     sender.finish()
 }

@@ -123,3 +123,61 @@ impl fmt::Debug for Record<'_> {
         write!(f, "Record({} bytes)", self.found.length)
     }
 }
+
+/// Records in place, one after the other, from [`Consumer::batch`].
+///
+/// Dropped without [`release`](Self::release), all of them stay in the ring and are received again.
+///
+/// # Example
+///
+/// ```
+/// use sharedware::{Domain, ring::bytes::Ring};
+///
+/// let ring = Ring::create(&Domain::new("doc-batch")?, "lines", 4096)?;
+/// let (mut producer, mut consumer) = (ring.producer()?, ring.consumer()?);
+/// producer.send(b"one, ")?;
+/// producer.send(b"two")?;
+///
+/// let mut text = Vec::new();
+/// let mut batch = consumer.batch()?;
+/// while let Some(record) = batch.take() {
+///     text.extend_from_slice(record);
+/// }
+/// batch.release();
+/// assert_eq!(text, b"one, two");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Batch<'a> {
+    consumer: &'a mut Consumer,
+    last: Option<Found>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(consumer: &'a mut Consumer) -> Self {
+        Self { consumer, last: None }
+    }
+
+    /// The next record, if there is one.
+    #[inline]
+    pub fn take(&mut self) -> Option<&[u8]> {
+        let position = self.last.map_or(self.consumer.position(), Found::end);
+        let found = self.consumer.find_at(position)?;
+        self.last = Some(found);
+        // SAFETY: excluded as said above: the head passes none of them before `release`; the result borrows the batch.
+        Some(unsafe { self.consumer.buffer.bytes(found.at.wrapping_add(HEADER), found.length as usize) })
+    }
+
+    /// Takes the records that were [taken](Self::take) out of the ring.
+    #[inline]
+    pub fn release(self) {
+        if let Some(last) = self.last {
+            self.consumer.advance(last);
+        }
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("last", &self.last).finish_non_exhaustive()
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::claim::Record;
+use super::claim::{Batch, Record};
 use super::header::{Header, size_of_record};
 use crate::base::atomic::Ordering::{Acquire, Release};
 use crate::ring::control::Control;
@@ -38,6 +38,14 @@ pub(super) struct Found {
     /// Position of its header.
     pub(super) at: u64,
     pub(super) length: u64,
+}
+
+impl Found {
+    /// Position of the header after it.
+    #[inline(always)]
+    pub(super) fn end(self) -> u64 {
+        self.at.wrapping_add(size_of_record(self.length))
+    }
 }
 
 impl Consumer {
@@ -116,6 +124,37 @@ impl Consumer {
         Ok(Record::new(self, found))
     }
 
+    /// Any number of records, as many as are there, released together. Where records are written on (to a file, to a socket) it lets many go
+    /// in one system call and be released only afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`PopError::Forked`].
+    pub fn batch(&mut self) -> Result<Batch<'_>, PopError> {
+        if self.side.is_current() { Ok(Batch::new(self)) } else { Err(PopError::Forked) }
+    }
+
+    /// Finds the record at a position from the head on, if the whole of it is in the ring. Anything but a record ends a batch;
+    /// whoever asks for the next record hears what it is.
+    #[inline]
+    pub(super) fn find_at(&self, position: u64) -> Option<Found> {
+        let contiguous = self.buffer.contiguous(position);
+        // Pairs, as the next one, with the producer's release store of the header.
+        let found = match Header::of(self.buffer.word(position).load(Acquire), contiguous) {
+            Header::Data { length } => Found { at: position, length },
+            Header::Skip => {
+                let at = position.wrapping_add(contiguous);
+                match Header::of(self.buffer.word(at).load(Acquire), self.buffer.contiguous(at)) {
+                    Header::Data { length } => Found { at, length },
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        // In a spoilt ring headers could lead round and round.
+        (found.end().wrapping_sub(self.head) <= self.buffer.capacity()).then_some(found)
+    }
+
     /// Finds the record at the head.
     #[inline(always)]
     fn find(&mut self) -> Result<Found, PopError> {
@@ -154,7 +193,7 @@ impl Consumer {
         if !self.side.is_current() {
             return;
         }
-        self.head = found.at.wrapping_add(size_of_record(found.length));
+        self.head = found.end();
         // Release: we have read it before the producer writes over it.
         self.control.head().store(self.head, Release);
         if self.head.wrapping_sub(self.released) >= self.interval {

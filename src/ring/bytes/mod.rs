@@ -51,7 +51,7 @@ mod producer;
 mod ring;
 mod view;
 
-pub use claim::{Claim, Record};
+pub use claim::{Batch, Claim, Record};
 pub use consumer::Consumer;
 pub use producer::Producer;
 pub use ring::Ring;

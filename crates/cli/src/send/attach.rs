@@ -8,6 +8,7 @@ use sharedware::ring::bytes::{Producer, Ring};
 
 use crate::args::Send;
 use crate::exit::{Exit, Outcome};
+use crate::output;
 use crate::signals::Signals;
 
 const PAUSE: Duration = Duration::from_millis(2);
@@ -30,10 +31,10 @@ pub(super) fn attach(domain: &Domain, args: &Send, signals: &mut Signals) -> Out
         drop(ring);
         if !told && !over {
             let name = &args.name;
-            eprintln!(
-                "sharedware: the sender before on `{name}` did not end its stream, and its receiver is still there: waiting for \
+            output::say(format_args!(
+                "the sender before on `{name}` did not end its stream, and its receiver is still there: waiting for \
                  that to end (--resume goes on with that stream instead)"
-            );
+            ));
             told = true;
         }
         signals.sleep(PAUSE)?;
