@@ -158,7 +158,7 @@ fn a_reader_of_the_registry_cannot_keep_the_dead_alive() {
     // SAFETY: all zero is a valid flock.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_RDLCK as libc::c_short;
-    lock.l_start = (1 << 32) + slot as i64;
+    lock.l_start = (1 << 32) + 2 * slot as i64 + 1;
     lock.l_len = 1;
     // SAFETY: the descriptor is open and the structure outlives the call.
     assert_eq!(unsafe { libc::fcntl(registry.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }, 0);

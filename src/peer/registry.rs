@@ -19,10 +19,19 @@ use crate::sys::fork::{self, Stamp};
 use crate::sys::{clock, lock, process};
 
 const VERSION: u32 = 1;
-/// Lock bytes of slot 0; those of slot `n` are `n` further. Far from those of the segment itself. The first is held exclusively by who has
-/// the slot, the second from the moment on that the slot tells who that is.
+/// Where the lock bytes of slot 0 are, far from those of the segment itself; two for each slot, side by side, so that the kernel keeps
+/// them as one lock.
 const FIRST_LOCK_BYTE: u64 = 1 << 32;
-const FIRST_LIFE_BYTE: u64 = 1 << 33;
+
+/// Held exclusively by who has the slot.
+fn lock_byte(slot: u64) -> u64 {
+    FIRST_LOCK_BYTE + 2 * slot
+}
+
+/// Held exclusively by who has the slot, from the moment on that the slot tells who that is.
+fn life_byte(slot: u64) -> u64 {
+    FIRST_LOCK_BYTE + 2 * slot + 1
+}
 
 /// Words of a slot, and what is where.
 const SLOT_WORDS: usize = 8;
@@ -189,7 +198,8 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
     // Who was killed did not tidy up. Asking for a lock in vain costs many microseconds where thousands live, so what looks taken is tried
     // last. These are hints, in whatever pid namespace: the lock decides.
     let looks = |number: u64, like: Looks| {
-        let pid = slot(&table, number).map_or(0, |words| words.at::<PID>().load(Relaxed));
+        let word = number as usize * SLOT_WORDS + PID;
+        let pid = table.get(word).map_or(0, |word| word.load(Relaxed));
         match like {
             Looks::Free => pid == 0,
             Looks::Abandoned => pid != 0 && !process::exists(pid),
@@ -197,10 +207,12 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         }
     };
     let rounds = [Looks::Free, Looks::Abandoned, Looks::Taken];
-    let candidates = rounds.into_iter().flat_map(|round| (0..SLOTS).filter(move |&number| looks(number, round)));
+    // From anywhere, so that nobody has to walk past everybody else.
+    let start = u64::from(process::id());
+    let all = || (0..SLOTS).map(|offset| (start + offset) % SLOTS);
+    let candidates = rounds.into_iter().flat_map(|round| all().filter(move |&number| looks(number, round)));
     for number in candidates {
-        let byte = FIRST_LOCK_BYTE + number;
-        if !lock::exclude(file, byte).map_err(|error| Reason::os("lock a peer slot", error))? {
+        if !lock::exclude(file, lock_byte(number)).map_err(|error| Reason::os("lock a peer slot", error))? {
             continue;
         }
         let Some(words) = slot(&table, number) else { continue };
@@ -217,7 +229,7 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         copy::store_bytes(words.run(COMMAND, COMMAND_WORDS), &command);
         words.at::<PID>().store(process::id().into(), Relaxed);
         // From here on we live. Who asked before, for whoever lived here last, was told "dead".
-        if !lock::exclude(file, FIRST_LIFE_BYTE + number).map_err(|error| Reason::os("lock a peer slot", error))? {
+        if !lock::exclude(file, life_byte(number)).map_err(|error| Reason::os("lock a peer slot", error))? {
             continue;
         }
         return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
@@ -241,7 +253,7 @@ fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::regi
 /// Whether somebody lives in the slot; one who is moving in does not yet.
 fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
     // Exclusively: a shared lock may be held by anybody who can read the registry.
-    lock::is_excluded(file, FIRST_LIFE_BYTE + slot).map_err(|error| Reason::os("ask whether a peer lives", error))
+    lock::is_excluded(file, life_byte(slot)).map_err(|error| Reason::os("ask whether a peer lives", error))
 }
 
 /// A live peer of a domain, for people to read.
