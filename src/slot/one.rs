@@ -8,7 +8,7 @@ use super::slots::Slots;
 use super::writer::Writer;
 use crate::Shared;
 use crate::base::access::{Access, ReadOnly, ReadWrite};
-use crate::segment::{Domain, Error, Options, Segment};
+use crate::segment::{Domain, Error, Options, Reason, Segment};
 
 /// One value under one name; see [the module](super). In the layout it is [`Slots`] of length 1, and opens as such.
 ///
@@ -53,7 +53,7 @@ impl<T: Shared> Slot<T> {
     ///
     /// # Errors
     ///
-    /// As for [`Slots::open`].
+    /// As for [`Slots::open`], or there are several slots of this name.
     pub fn open(domain: &Domain, name: &str) -> Result<Self, Error> {
         Self::open_with(domain, name, &Options::new())
     }
@@ -64,7 +64,7 @@ impl<T: Shared> Slot<T> {
     ///
     /// As for [`Slots::open`].
     pub fn open_with(domain: &Domain, name: &str, options: &Options) -> Result<Self, Error> {
-        Slots::open_with(domain, name, options).map(|slots| Self { slots })
+        Self::one_of(Slots::open_with(domain, name, options)?)
     }
 
     /// Opens the slot of this name, or creates it holding `initial` if there is none.
@@ -82,7 +82,7 @@ impl<T: Shared> Slot<T> {
     ///
     /// As for [`Slots::open_or_create`].
     pub fn open_or_create_with(domain: &Domain, name: &str, initial: T, options: &Options) -> Result<Self, Error> {
-        Slots::open_or_create_with(domain, name, 1, initial, options).map(|slots| Self { slots })
+        Self::one_of(Slots::open_or_create_with(domain, name, 1, initial, options)?)
     }
 
     /// Writes, taking turns with other writers; see [`Slots::write`].
@@ -90,7 +90,7 @@ impl<T: Shared> Slot<T> {
     /// # Errors
     ///
     /// A live [`Writer`] owns the slot.
-    pub fn write(&self, value: &T) -> Result<(), WriteError> {
+    pub fn write(&self, value: &T) -> Result<u64, WriteError> {
         self.slots.write(0, value)
     }
 
@@ -99,7 +99,7 @@ impl<T: Shared> Slot<T> {
     /// # Errors
     ///
     /// Busy, or a live [`Writer`] owns the slot.
-    pub fn try_write(&self, value: &T) -> Result<(), WriteError> {
+    pub fn try_write(&self, value: &T) -> Result<u64, WriteError> {
         self.slots.try_write(0, value)
     }
 
@@ -108,7 +108,7 @@ impl<T: Shared> Slot<T> {
     /// # Errors
     ///
     /// Busy all the time, or a live [`Writer`] owns the slot.
-    pub fn write_timeout(&self, value: &T, timeout: Duration) -> Result<(), WriteError> {
+    pub fn write_timeout(&self, value: &T, timeout: Duration) -> Result<u64, WriteError> {
         self.slots.write_timeout(0, value, timeout)
     }
 
@@ -147,7 +147,7 @@ impl<T: Shared> Slot<T, ReadOnly> {
     ///
     /// As for [`Slots::open`].
     pub fn open_read_only_with(domain: &Domain, name: &str, options: &Options) -> Result<Self, Error> {
-        Slots::open_read_only_with(domain, name, options).map(|slots| Self { slots })
+        Self::one_of(Slots::open_read_only_with(domain, name, options)?)
     }
 
     /// Waits for a version other than `since`; see [`Slots::wait_for_change`].
@@ -161,6 +161,14 @@ impl<T: Shared> Slot<T, ReadOnly> {
 }
 
 impl<T: Shared, A: Access> Slot<T, A> {
+    fn one_of(slots: Slots<T, A>) -> Result<Self, Error> {
+        if slots.len() == 1 {
+            return Ok(Self { slots });
+        }
+        let expected = "1 (open them as Slots)".to_owned();
+        Err(slots.segment().error(Reason::Size { what: "a number of slots", expected, found: slots.len() as u64 }))
+    }
+
     /// The segment it lives in.
     pub fn segment(&self) -> &Segment<A> {
         self.slots.segment()

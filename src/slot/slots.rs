@@ -157,14 +157,14 @@ impl<T: Shared> Slots<T> {
         )
     }
 
-    /// Writes slot `index`, taking turns with other writers. Readers see the old value or the new one.
+    /// Writes slot `index`, taking turns with other writers, and returns the value's version. Readers see the old value or the new one.
     ///
     /// Acknowledged once it returns: the value stays when this process dies.
     ///
     /// # Errors
     ///
     /// No such slot, or a live [`Writer`] owns it.
-    pub fn write(&self, index: usize, value: &T) -> Result<(), WriteError> {
+    pub fn write(&self, index: usize, value: &T) -> Result<u64, WriteError> {
         self.write_waiting(index, value, Wait::Until(Deadline::NEVER))
     }
 
@@ -173,7 +173,7 @@ impl<T: Shared> Slots<T> {
     /// # Errors
     ///
     /// As for [`write`](Self::write), or busy.
-    pub fn try_write(&self, index: usize, value: &T) -> Result<(), WriteError> {
+    pub fn try_write(&self, index: usize, value: &T) -> Result<u64, WriteError> {
         self.write_waiting(index, value, Wait::Not)
     }
 
@@ -182,17 +182,17 @@ impl<T: Shared> Slots<T> {
     /// # Errors
     ///
     /// As for [`write`](Self::write), or busy.
-    pub fn write_timeout(&self, index: usize, value: &T, timeout: Duration) -> Result<(), WriteError> {
+    pub fn write_timeout(&self, index: usize, value: &T, timeout: Duration) -> Result<u64, WriteError> {
         self.write_waiting(index, value, Wait::Until(Deadline::after(timeout)))
     }
 
-    fn write_waiting(&self, index: usize, value: &T, wait: Wait) -> Result<(), WriteError> {
+    fn write_waiting(&self, index: usize, value: &T, wait: Wait) -> Result<u64, WriteError> {
         let (cell, turn) = self.cell_and_turn(index)?;
         self.member()?.with(|peer| {
             let mine = turn.take(peer, false, wait)?;
-            cell.write(bytemuck::bytes_of(value), self.light);
+            let version = cell.write(bytemuck::bytes_of(value), self.light);
             turn.give_back(mine, self.light);
-            Ok(())
+            Ok(version)
         })?
     }
 

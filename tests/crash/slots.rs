@@ -50,7 +50,7 @@ fn check(world: &World, held: Option<Held>, acked: u64, most: u64) -> Outcome {
 fn write_next(world: &World) -> Outcome {
     let slot = Slot::<Value>::open(&world.domain, NAME)?;
     let next = slot.read_versioned()?.1 + 1;
-    Ok(slot.write(&value(next))?)
+    Ok(slot.write(&value(next)).map(drop)?)
 }
 
 pub(crate) struct Writing;

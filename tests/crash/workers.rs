@@ -403,7 +403,7 @@ fn write_one(slots: &Slots<Value>, me: Me, random: &mut Random, who: u64) -> Out
         1 => slots.try_write(IN_TURN, &value),
         _ => slots.write_timeout(IN_TURN, &value, Duration::from_micros(random.below(5000))),
     }
-    .map(|()| {
+    .map(|_| {
         me.oracle.raise(Note::Turn, slots.version(IN_TURN).unwrap_or(0));
         me.acked(1);
     })

@@ -167,8 +167,8 @@ impl<T: Shared> Producer<T> {
             self.make_room()?;
         }
         if self.limit.wrapping_sub(self.hot.position) < most {
-            // What is free already will do.
-            match self.refresh() {
+            // Fewer will do.
+            match self.refresh(most.min(self.cells.capacity())) {
                 Ok(()) | Err(PushError::Full) => {}
                 Err(error) => return Err(error),
             }
@@ -250,7 +250,7 @@ impl<T: Shared> Producer<T> {
             return Err(PushError::Forked);
         }
         if self.hot.position == self.limit {
-            self.refresh()?;
+            self.refresh(1)?;
         }
         if self.hot.position == self.block_end {
             self.enter_block();
@@ -278,26 +278,26 @@ impl<T: Shared> Producer<T> {
         self.hot.stop = self.hot.position.wrapping_add(free.min(in_block));
     }
 
-    /// Learns where the consumer is: by its published position, or, if that tells nothing new, by its exact one. `Full` if there is no
-    /// room at all.
-    fn refresh(&mut self) -> Result<(), PushError> {
-        let known = self.limit.wrapping_sub(self.cells.capacity());
+    /// Learns where the consumer is: by its published position, or, if that leaves room for fewer than `wanted` values, by its exact one. `Full`
+    /// if there is no room at all.
+    fn refresh(&mut self, wanted: u64) -> Result<(), PushError> {
+        let capacity = self.cells.capacity();
+        let known = self.limit.wrapping_sub(capacity);
         let unpopped = self.hot.position.wrapping_sub(known);
-        let news = |head: u64| (1..=unpopped).contains(&head.wrapping_sub(known));
         // Acquire, both: the consumer has read what it gave up before we write over it.
-        let mut head = self.control.released().load(Acquire);
-        if !news(head) {
-            // The published position lags behind the exact one, at times behind what we know.
-            head = self.control.head().load(Acquire);
-            if head == known {
-                return if self.limit == self.hot.position { Err(PushError::Full) } else { Ok(()) };
-            }
-            if !news(head) {
+        let published = self.control.released().load(Acquire);
+        // It lags behind the exact position, at times behind what we know.
+        if published.wrapping_sub(known) <= unpopped {
+            self.limit = published.wrapping_add(capacity);
+        }
+        if self.limit.wrapping_sub(self.hot.position) < wanted {
+            let head = self.control.head().load(Acquire);
+            if head.wrapping_sub(known) > unpopped {
                 return Err(PushError::Corrupt("its consumer is not between what was known and its producer"));
             }
+            self.limit = head.wrapping_add(capacity);
         }
-        self.limit = head.wrapping_add(self.cells.capacity());
-        Ok(())
+        if self.limit == self.hot.position { Err(PushError::Full) } else { Ok(()) }
     }
 
     /// As `make_room`, but waits for it.

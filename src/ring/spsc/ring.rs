@@ -8,7 +8,7 @@ use crate::Shared;
 use crate::peer::Member;
 use crate::ring::control::{CONTROL_WORDS, Control};
 use crate::ring::error::AttachError;
-use crate::ring::side::{Role, Side};
+use crate::ring::side::{PeerState, Role, Side};
 use crate::segment::cells::{Cells, LARGEST_ALIGNMENT, MOST_VALUES};
 use crate::segment::create::{self, Blueprint};
 use crate::segment::header::GEOMETRY_WORDS;
@@ -160,6 +160,29 @@ impl<T: Shared> Ring<T> {
     pub fn consumer(&self) -> Result<Consumer<T>, AttachError> {
         let (side, control, cells) = self.take(Role::Consumer)?;
         Consumer::new(cells, control, side, &self.segment)
+    }
+
+    /// The state of the producer's side, without taking one. Asks the kernel.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found out, or the ring is spoilt.
+    pub fn producer_state(&self) -> Result<PeerState, AttachError> {
+        self.state(Role::Producer)
+    }
+
+    /// The state of the consumer's side, without taking one. Asks the kernel.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be found out, or the ring is spoilt.
+    pub fn consumer_state(&self) -> Result<PeerState, AttachError> {
+        self.state(Role::Consumer)
+    }
+
+    fn state(&self, role: Role) -> Result<PeerState, AttachError> {
+        let sides = self.segment.body().array(0).ok_or(AttachError::Corrupt("it is shorter than its header says"))?;
+        Ok(Side::state(&sides, role, &*self.member.peer()?)?)
     }
 
     fn take(&self, role: Role) -> Result<(Side, Control, Cells<T>), AttachError> {

@@ -57,7 +57,7 @@ pub(super) fn run(domain: &Domain, name: &str) -> Outcome {
                 // Twice: the last ticks may have come between the look at the ring and the look at the feed.
                 if segments.is_stopped() && consumer.peer()? == PeerState::Left && is_empty(consumer.claim_many(1)) {
                     percentiles(&times, &mut report);
-                    return segments.book.write(&report).map_err(Exit::failure);
+                    return segments.book.write(&report).map(drop).map_err(Exit::failure);
                 }
                 match consumer.wait_for_value_timeout(Duration::from_millis(2)) {
                     Ok(()) | Err(PopError::TimedOut) => {}

@@ -136,7 +136,7 @@ impl Segments {
 
     /// Asks the processes to end.
     pub(super) fn stop(&self) -> Outcome {
-        self.control.write(&1).map_err(Exit::failure)
+        self.control.write(&1).map(drop).map_err(Exit::failure)
     }
 
     /// Whether to end.
