@@ -30,11 +30,11 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "sharedware", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{STATUSES}"))]
 pub(crate) struct Arguments {
-    /// The domain: the namespace that names are in [default: u<your uid>]
+    /// The domain, the namespace that names are in; if not given, `u` and your user id
     #[arg(long, global = true, value_name = "NAME", env = "SHAREDWARE_DOMAIN", hide_env = true)]
     pub(crate) domain: Option<String>,
 
-    /// The directory that shared memory is in [default: /dev/shm]
+    /// The directory that shared memory is in; if not given, /dev/shm
     #[arg(long, global = true, value_name = "DIRECTORY", env = "SHAREDWARE_DIR", hide_env = true)]
     pub(crate) dir: Option<PathBuf>,
 

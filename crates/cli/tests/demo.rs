@@ -36,7 +36,9 @@ fn killed_it_takes_its_processes_along_and_they_clean_up() {
     let room = Room::new("demo-kill");
     let mut running = Running::start(room.tool(&["demo", "--seconds", "600"]));
     let mut first = String::new();
-    BufReader::new(running.child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    // Kept, or it would end for want of a reader.
+    let mut stdout = BufReader::new(running.child.stdout.take().unwrap());
+    stdout.read_line(&mut first).unwrap();
     assert!(first.starts_with("sharedware demo"), "{first}");
     until("all are at work", || ["demo.book", "demo.feed"].iter().all(|name| users(&room, name) >= 4));
     room.run(&["demo"]).fails(1, &["another demo is running", "--name"]);

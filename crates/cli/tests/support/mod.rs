@@ -75,6 +75,9 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("left: {:?}\n{}", self.left(), self.run(&["ls", "--all"]).text());
+        }
         let _ = fs::remove_dir_all(&self.directory);
         let _ = fs::remove_dir_all(&self.scratch);
     }
