@@ -116,7 +116,7 @@ pub(crate) fn fence(order: Ordering) {
 #[inline(always)]
 pub(crate) fn light_fence() {
     #[cfg(not(loom))]
-    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+    super::hint::compiler_barrier();
     #[cfg(loom)]
     if explore::light_fences() {
         fence(Ordering::SeqCst);

@@ -9,6 +9,6 @@ pub(crate) mod crash;
 pub mod crash;
 #[cfg(loom)]
 pub(crate) mod explore;
+pub(crate) mod hint;
 #[cfg(loom)]
 pub(crate) mod mortal;
-pub(crate) mod prefetch;

@@ -10,7 +10,7 @@
 //! The unsafe code here finds cells without a bounds check, and lends out values. It rests on these invariants:
 //!
 //! 1. The words of [`Cells`] are exactly as many blocks as [`BlockLayout::blocks`] says, and the first is aligned to 64 bytes.
-//! 2. A [`Place`] is all zero, or was made by the `Cells` it is used with: `block` is the first word of a block, and `value` is at most the first word of a
+//! 2. A [`Place`] was made by the `Cells` it is used with: `block` is the first word of a block, and `value` is at most the first word of a
 //!    value that ends within the same block, or the end of the block; [`Cells::value`] is used only on places before the end.
 //! 3. `LAYOUT.first` and `LAYOUT.step`, times 8, are multiples of `T`'s alignment, which is at most 64; blocks are whole lines.
 #![allow(unsafe_code)]
@@ -18,14 +18,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use bytemuck::Zeroable;
-
 use super::region::Words;
 use crate::Shared;
 use crate::base::access::{Access, ReadWrite};
 use crate::base::atomic::Word;
 use crate::base::copy::words_for;
-use crate::base::prefetch;
+use crate::base::hint;
 
 /// Words of a cache line.
 const LINE: usize = 8;
@@ -83,8 +81,7 @@ impl BlockLayout {
 }
 
 /// Where a value is: its block and itself, as word indices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Zeroable)]
-#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     block: usize,
     value: usize,
@@ -134,16 +131,19 @@ impl<T: Shared, A: Access> Cells<T, A> {
         Place { value: place.value + Self::LAYOUT.step, ..place }
     }
 
-    /// The place `count` values further on in the same block, or its end.
+    /// Goes `count` values further on in the same block, at most to its end.
     #[inline(always)]
-    pub(crate) fn skip(place: Place, count: u64) -> Place {
-        Place { value: place.value + count as usize * Self::LAYOUT.step, ..place }
+    pub(crate) fn advance(place: &mut Place, count: u64) {
+        place.value += count as usize * Self::LAYOUT.step;
     }
 
-    /// `count` places from `place` on, of which `in_block` are in its block.
+    /// How many values of a block lie one behind the other without a gap: all, or each by itself.
+    pub(crate) const RUN: u64 = if Self::LAYOUT.step * 8 == size_of::<T>() { Self::VALUES } else { 1 };
+
+    /// `count` values from `place` on, of which `in_block` are in its block, in runs without a gap: where each starts, and how many there are.
     #[inline(always)]
-    pub(crate) fn places(&self, place: Place, in_block: u64, count: u64) -> Places<'_, T, A> {
-        Places { cells: self, place, in_block, left: count }
+    pub(crate) fn runs(&self, place: Place, in_block: u64, count: u64) -> Runs<'_, T, A> {
+        Runs { cells: self, place, in_block, left: count }
     }
 
     /// The first value of the next block.
@@ -185,43 +185,59 @@ impl<T: Shared, A: Access> Cells<T, A> {
 }
 
 impl<T: Shared> Cells<T> {
+    /// How many values ahead [`prefetch`](Self::prefetch) reaches: it should not take lines from a consumer that still reads them.
+    pub(crate) const PREFETCHED: u64 = if Self::LAYOUT.words == LINE { AHEAD as u64 + 1 } else { 2 } * Self::VALUES;
+
     /// Asks the processor for the lines that the producer will write soon.
     #[inline(always)]
     pub(crate) fn prefetch(&self, place: Place) {
         let start = self.words.as_ptr().wrapping_add(place.block + Self::LAYOUT.words);
         if Self::LAYOUT.words == LINE {
-            prefetch::for_write(start.wrapping_add((AHEAD - 1) * LINE));
+            hint::prefetch_for_write(start.wrapping_add((AHEAD - 1) * LINE));
         } else {
             for line in 0..(Self::LAYOUT.words / LINE).min(2 * AHEAD) {
-                prefetch::for_write(start.wrapping_add(line * LINE));
+                hint::prefetch_for_write(start.wrapping_add(line * LINE));
             }
         }
     }
 
-    /// The value itself, for who has claimed the cell.
-    ///
-    /// # Safety
-    ///
-    /// As long as the result lives no well-behaved peer and nobody in this process may write the value: the caller's claim excludes them.
-    #[inline(always)]
-    pub(crate) unsafe fn value_ref(&self, place: Place) -> &T {
-        let value = self.value(place).as_ptr().cast::<T>();
-        // SAFETY: in bounds and aligned by the invariants; any bit pattern is a `T`, which is plain old data; nobody writes, says the caller.
-        unsafe { &*value }
+    /// Asks the processor for the lines of a claim of `count` values that starts at a place, the first of them at least.
+    #[inline]
+    pub(crate) fn prefetch_claim(&self, place: Place, count: u64) {
+        let blocks = count as usize / Self::LAYOUT.values + 2;
+        let lines = (blocks * Self::LAYOUT.words / LINE).min(2 * AHEAD);
+        let start = self.words.as_ptr().wrapping_add(place.block);
+        for line in 1..lines {
+            hint::prefetch_for_write(start.wrapping_add(line * LINE));
+        }
     }
 
-    /// The value itself, for writing in place, for who has claimed the cell.
+    /// A run of values itself, for who has claimed it.
     ///
     /// # Safety
     ///
-    /// As long as the result lives no well-behaved peer and nobody else in this process may touch the value: the caller's claim excludes
-    /// them. Only one such reference to a value may exist at a time.
+    /// `place` and `count` are from [`runs`](Self::runs), or `count` is 1 and the place is not the end of its block. As long as the result lives no well-behaved peer and nobody in this process
+    /// may write the values: the caller's claim excludes them.
+    #[inline(always)]
+    pub(crate) unsafe fn values(&self, place: Place, count: usize) -> &[T] {
+        let first = self.value(place).as_ptr().cast::<T>();
+        // SAFETY: in bounds, aligned and without gaps by the invariants and the caller; any bit pattern is a `T`, which is plain old data;
+        // nobody writes, says the caller.
+        unsafe { std::slice::from_raw_parts(first, count) }
+    }
+
+    /// A run of values itself, for writing in place, for who has claimed it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`values`](Self::values), and nobody else in this process may touch the values. Only one such reference to a value may
+    /// exist at a time.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "the memory is shared; exclusion is the claim's, not the borrow's")]
-    pub(crate) unsafe fn value_mut(&self, place: Place) -> &mut T {
-        let value = self.value(place).as_ptr().cast::<T>().cast_mut();
-        // SAFETY: as in `value_ref`; words may be written through shared references, and nobody else touches them, says the caller.
-        unsafe { &mut *value }
+    pub(crate) unsafe fn values_mut(&self, place: Place, count: usize) -> &mut [T] {
+        let first = self.value(place).as_ptr().cast::<T>().cast_mut();
+        // SAFETY: as in `values`; words may be written through shared references, and nobody else touches them, says the caller.
+        unsafe { std::slice::from_raw_parts_mut(first, count) }
     }
 }
 
@@ -231,28 +247,31 @@ impl<T, A: Access> fmt::Debug for Cells<T, A> {
     }
 }
 
-/// See [`Cells::places`].
-pub(crate) struct Places<'a, T, A: Access> {
+/// See [`Cells::runs`].
+pub(crate) struct Runs<'a, T, A: Access> {
     cells: &'a Cells<T, A>,
     place: Place,
     in_block: u64,
     left: u64,
 }
 
-impl<T: Shared, A: Access> Iterator for Places<'_, T, A> {
-    type Item = Place;
+impl<T: Shared, A: Access> Iterator for Runs<'_, T, A> {
+    type Item = (Place, usize);
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Place> {
-        self.left = self.left.checked_sub(1)?;
+    fn next(&mut self) -> Option<(Place, usize)> {
+        if self.left == 0 {
+            return None;
+        }
         if self.in_block == 0 {
             self.place = self.cells.next_block(self.place);
             self.in_block = Cells::<T, A>::VALUES;
         }
-        let place = self.place;
-        self.place = Cells::<T, A>::next(place);
-        self.in_block -= 1;
-        Some(place)
+        let (place, count) = (self.place, self.in_block.min(self.left).min(Cells::<T, A>::RUN));
+        Cells::<T, A>::advance(&mut self.place, count);
+        self.in_block -= count;
+        self.left -= count;
+        Some((place, count as usize))
     }
 }
 

@@ -31,9 +31,16 @@ impl Light {
         if self.registered {
             light_fence();
         } else {
-            fence(SeqCst);
+            full_fence();
         }
     }
+}
+
+/// Out of line, so that it does not keep the fast path's private state out of registers.
+#[cold]
+#[inline(never)]
+fn full_fence() {
+    fence(SeqCst);
 }
 
 /// The heavy side. Where the kernel refuses, it is a fence, and a wake-up may be late by one slice of the wait (never lost).

@@ -10,4 +10,3 @@ pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod object;
 pub(crate) mod process;
-pub(crate) mod wiped;

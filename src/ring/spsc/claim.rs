@@ -61,14 +61,22 @@ impl<'a, T: Shared> PushClaim<'a, T> {
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let index = ((index as u64) < self.count).then_some(index as u64)?;
         // SAFETY: excluded as said above; the result borrows the claim mutably.
-        Some(unsafe { self.producer.cells().value_mut(self.producer.place(index)) })
+        unsafe { self.producer.cells().values_mut(self.producer.place(index), 1) }.first_mut()
     }
 
     /// The places for the values, in order.
+    #[inline]
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.runs_mut().flatten()
+    }
+
+    /// The places for the values, in order, as slices of those that lie one behind the other: up to 7 `u64`, 8 of 64 bytes. (Values whose size is
+    /// no multiple of 8 come one by one.) The fastest way to fill many.
+    #[inline]
+    pub fn runs_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
         let producer = &*self.producer;
-        // SAFETY: excluded as said above; the cells differ, and the iterator borrows the claim mutably.
-        producer.places(self.count).map(move |place| unsafe { producer.cells().value_mut(place) })
+        // SAFETY: the runs are the cells'; excluded as said above; runs do not overlap, and the iterator borrows the claim mutably.
+        producer.runs(self.count).map(move |(place, count)| unsafe { producer.cells().values_mut(place, count) })
     }
 
     /// Pushes all the values.
@@ -112,13 +120,20 @@ impl<'a, T: Shared> PopClaim<'a, T> {
     pub fn get(&self, index: usize) -> Option<&T> {
         let index = ((index as u64) < self.count).then_some(index as u64)?;
         // SAFETY: excluded as said above; the result borrows the claim.
-        Some(unsafe { self.consumer.cells().value_ref(self.consumer.place(index)) })
+        unsafe { self.consumer.cells().values(self.consumer.place(index), 1) }.first()
     }
 
     /// The values, in order.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        // SAFETY: excluded as said above; the iterator borrows the claim.
-        self.consumer.places(self.count).map(|place| unsafe { self.consumer.cells().value_ref(place) })
+        self.runs().flatten()
+    }
+
+    /// The values, in order, as slices of those that lie one behind the other; see [`PushClaim::runs_mut`].
+    #[inline]
+    pub fn runs(&self) -> impl Iterator<Item = &[T]> {
+        // SAFETY: the runs are the cells'; excluded as said above; the iterator borrows the claim.
+        self.consumer.runs(self.count).map(|(place, count)| unsafe { self.consumer.cells().values(place, count) })
     }
 
     /// Pops all of them.

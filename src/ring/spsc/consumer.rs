@@ -12,11 +12,10 @@ use crate::base::copy;
 use crate::ring::control::Control;
 use crate::ring::error::{AttachError, PopError};
 use crate::ring::side::{PeerState, Side, WhenPeerGone};
+use crate::segment::Error;
 use crate::segment::cells::{Cells, Place};
-use crate::segment::{Error, Segment};
 use crate::sync::bell::{self, Deadline};
 use crate::sync::spin::Spin;
-use crate::sys::wiped::Wiped;
 
 /// The popping side of a ring, taken with [`Ring::consumer`](super::Ring::consumer); given up when dropped or when the process dies.
 ///
@@ -28,7 +27,7 @@ use crate::sys::wiped::Wiped;
 // 2. Values `position..stop` are there, by their block's mark, and ours to read until `head` passes them.
 // 3. `stop <= block_end`, the end of the block that `place` is in; `position == block_end` only with `position == stop`.
 pub struct Consumer<T: Shared> {
-    hot: Wiped<Hot>,
+    hot: Hot,
     cells: Cells<T>,
     side: Side,
     control: Control,
@@ -41,10 +40,10 @@ pub struct Consumer<T: Shared> {
 
 impl<T: Shared> Consumer<T> {
     /// Goes on where the last consumer stopped.
-    pub(super) fn new(cells: Cells<T>, control: Control, side: Side, segment: &Segment) -> Result<Self, AttachError> {
+    pub(super) fn new(cells: Cells<T>, control: Control, side: Side) -> Result<Self, AttachError> {
         let position = control.head().load(Acquire);
         check_position(position)?;
-        let hot = Hot::new(position, cells.place(position), segment)?;
+        let hot = Hot::new(position, cells.place(position));
         control.released().store(position, Release);
         let interval = cells.capacity() / 8;
         let block_end = Cells::<T>::block_end(position);
@@ -80,9 +79,9 @@ impl<T: Shared> Consumer<T> {
     /// # Errors
     ///
     /// [`PopError::Empty`], `Forked` or `Corrupt`.
-    #[inline]
+    #[inline(always)]
     pub fn try_pop(&mut self) -> Result<T, PopError> {
-        if self.hot.position == self.hot.stop {
+        if !self.has_value() {
             self.look()?;
         }
         Ok(self.take())
@@ -93,9 +92,9 @@ impl<T: Shared> Consumer<T> {
     /// # Errors
     ///
     /// [`PopError::Disconnected`] if empty and the producer is gone (unless told to wait), `Forked`, `Corrupt` or `Liveness`.
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self) -> Result<T, PopError> {
-        if self.hot.position == self.hot.stop {
+        if !self.has_value() {
             self.await_value(Deadline::NEVER)?;
         }
         Ok(self.take())
@@ -106,9 +105,9 @@ impl<T: Shared> Consumer<T> {
     /// # Errors
     ///
     /// As for [`pop`](Self::pop), or [`PopError::TimedOut`].
-    #[inline]
+    #[inline(always)]
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, PopError> {
-        if self.hot.position == self.hot.stop {
+        if !self.has_value() {
             self.wait_for_value_timeout(timeout)?;
         }
         Ok(self.take())
@@ -124,7 +123,7 @@ impl<T: Shared> Consumer<T> {
     pub fn pop_slice(&mut self, to: &mut [T]) -> Result<usize, PopError> {
         let mut popped = 0;
         while let Some(rest) = to.get_mut(popped..).filter(|rest| !rest.is_empty()) {
-            if self.hot.position == self.hot.stop
+            if !self.has_value()
                 && let Err(error) = self.look()
             {
                 if popped > 0 {
@@ -138,8 +137,7 @@ impl<T: Shared> Consumer<T> {
                 *value = copy::load(self.cells.value(place));
                 place = Cells::<T>::next(place);
             }
-            self.hot.position = self.hot.position.wrapping_add(count as u64);
-            self.hot.place = place;
+            self.pass(count as u64);
             popped += count;
         }
         if popped > 0 {
@@ -201,12 +199,17 @@ impl<T: Shared> Consumer<T> {
     /// Takes the value at the position, which must be there: `position < stop`.
     #[inline(always)]
     fn take(&mut self) -> T {
-        let place = self.hot.place;
-        let value = copy::load(self.cells.value(place));
-        self.hot.position = self.hot.position.wrapping_add(1);
-        self.hot.place = Cells::<T>::next(place);
+        let value = copy::load(self.cells.value(self.hot.place));
+        self.pass(1);
         self.give_up();
         value
+    }
+
+    /// Goes past `count` values that have been read, all in the current block.
+    #[inline(always)]
+    fn pass(&mut self, count: u64) {
+        self.hot.position = self.hot.position.wrapping_add(count);
+        Cells::<T>::advance(&mut self.hot.place, count);
     }
 
     /// Gives up what is behind the position, which has been read, and wakes the producer if it sleeps.
@@ -222,10 +225,10 @@ impl<T: Shared> Consumer<T> {
         self.cells.place(self.hot.position.wrapping_add(index))
     }
 
-    /// Where the next `count` values are.
+    /// Where the next `count` values are, in runs.
     #[inline(always)]
-    pub(super) fn places(&self, count: u64) -> impl Iterator<Item = Place> {
-        self.cells.places(self.hot.place, self.block_end.wrapping_sub(self.hot.position), count)
+    pub(super) fn runs(&self, count: u64) -> impl Iterator<Item = (Place, usize)> {
+        self.cells.runs(self.hot.place, self.block_end.wrapping_sub(self.hot.position), count)
     }
 
     pub(super) fn cells(&self) -> &Cells<T> {
@@ -245,8 +248,7 @@ impl<T: Shared> Consumer<T> {
                 self.enter_block();
             }
             let count = self.block_end.wrapping_sub(self.hot.position).min(rest);
-            self.hot.position = self.hot.position.wrapping_add(count);
-            self.hot.place = Cells::<T>::skip(self.hot.place, count);
+            self.pass(count);
             rest -= count;
         }
         // Whether more of the block is there, the next look will tell.
@@ -257,7 +259,31 @@ impl<T: Shared> Consumer<T> {
         self.publish_if_due();
     }
 
-    /// Looks how much of the current block, or of the next at its end, is there.
+    /// Whether there is a value in the current block, or in the next at its end; and we are who we were.
+    #[inline(always)]
+    fn has_value(&mut self) -> bool {
+        if !self.side.is_current() {
+            return false;
+        }
+        if self.hot.position != self.hot.stop {
+            return true;
+        }
+        if self.hot.position == self.block_end {
+            self.enter_block();
+        }
+        // Pairs with the producer's release store of the mark.
+        let mark = self.cells.mark(self.hot.place).load(Acquire);
+        match self.cells.ready(self.hot.place, self.hot.position, self.block_end, mark) {
+            Some(0) | None => false,
+            Some(ready) => {
+                self.hot.stop = self.hot.position.wrapping_add(ready);
+                true
+            }
+        }
+    }
+
+    /// Looks again how much there is, and says why there is nothing.
+    #[cold]
     #[inline(never)]
     fn look(&mut self) -> Result<(), PopError> {
         if !self.side.is_current() {
@@ -266,17 +292,15 @@ impl<T: Shared> Consumer<T> {
         if self.hot.position == self.block_end {
             self.enter_block();
         }
-        let Self { hot, cells, block_end, .. } = self;
-        // Pairs with the producer's release store of the mark.
-        let mark = cells.mark(hot.place).load(Acquire);
-        match cells.ready(hot.place, hot.position, *block_end, mark) {
+        let mark = self.cells.mark(self.hot.place).load(Acquire);
+        match self.cells.ready(self.hot.place, self.hot.position, self.block_end, mark) {
             Some(0) => {
-                // Nothing there: a good moment to publish the position, since the producer may be idle too.
+                // A good moment to publish the position, since the producer may be idle too.
                 self.publish();
                 Err(PopError::Empty)
             }
             Some(ready) => {
-                hot.stop = hot.position.wrapping_add(ready);
+                self.hot.stop = self.hot.position.wrapping_add(ready);
                 Ok(())
             }
             None => Err(PopError::Corrupt(IMPOSSIBLE_MARK)),
@@ -300,6 +324,8 @@ impl<T: Shared> Consumer<T> {
 
     /// Says where we are, where the producer looks. Not the position but what `head` says: in the middle of a batch the position is ahead of it, and if
     /// we died there, our successor would find values written over.
+    #[cold]
+    #[inline(never)]
     fn publish(&mut self) {
         // Nobody but us stores it.
         let head = self.control.head().load(Relaxed);
@@ -310,6 +336,7 @@ impl<T: Shared> Consumer<T> {
     }
 
     /// As `look`, but waits until something is there.
+    #[cold]
     #[inline(never)]
     fn await_value(&mut self, deadline: Deadline) -> Result<(), PopError> {
         match self.look() {

@@ -1,15 +1,9 @@
 //! What a side's fast path lives on.
 
-use bytemuck::Zeroable;
-
 use crate::segment::cells::Place;
-use crate::segment::{Error, Reason, Segment};
-use crate::sys::wiped::Wiped;
 
-/// The next position, and up to where one may go without asking. Zero, as a forked child finds it, means "ask", and asking tells the child that it
-/// is one.
-#[derive(Debug, Clone, Copy, Zeroable)]
-#[repr(C)]
+/// The next position, and up to where one may go without asking.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Hot {
     /// The next value to push or to pop.
     pub(super) position: u64,
@@ -21,9 +15,8 @@ pub(super) struct Hot {
 
 impl Hot {
     /// Nothing is ours yet at this position.
-    pub(super) fn new(position: u64, place: Place, segment: &Segment) -> Result<Wiped<Self>, Error> {
-        Wiped::new(Self { position, stop: position, place })
-            .map_err(|error| segment.error(Reason::os("make a page that children see wiped", error)))
+    pub(super) fn new(position: u64, place: Place) -> Self {
+        Self { position, stop: position, place }
     }
 
     /// How many values are ours in this block.

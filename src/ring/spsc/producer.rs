@@ -11,11 +11,10 @@ use crate::base::copy;
 use crate::ring::control::Control;
 use crate::ring::error::{AttachError, PushError};
 use crate::ring::side::{PeerState, Side, WhenPeerGone};
+use crate::segment::Error;
 use crate::segment::cells::{Cells, Place};
-use crate::segment::{Error, Segment};
 use crate::sync::bell::{self, Deadline, Look};
 use crate::sync::spin::Spin;
-use crate::sys::wiped::Wiped;
 
 /// The pushing side of a ring, taken with [`Ring::producer`](super::Ring::producer); given up when dropped or when the process dies.
 ///
@@ -26,7 +25,7 @@ use crate::sys::wiped::Wiped;
 // 2. Values `position..limit` are ours to write: the consumer has popped what was there.
 // 3. `stop <= block_end`, the end of the block that `place` is in; `position == block_end` only with `position == stop`.
 pub struct Producer<T: Shared> {
-    hot: Wiped<Hot>,
+    hot: Hot,
     cells: Cells<T>,
     side: Side,
     control: Control,
@@ -37,12 +36,12 @@ pub struct Producer<T: Shared> {
 
 impl<T: Shared> Producer<T> {
     /// Goes on where the last producer's committed values end.
-    pub(super) fn new(cells: Cells<T>, control: Control, side: Side, segment: &Segment) -> Result<Self, AttachError> {
+    pub(super) fn new(cells: Cells<T>, control: Control, side: Side) -> Result<Self, AttachError> {
         let head = control.head().load(Acquire);
         check_position(head)?;
         let position = find_tail(&cells, head);
         let place = cells.place(position);
-        let hot = Hot::new(position, place, segment)?;
+        let hot = Hot::new(position, place);
         let limit = head.wrapping_add(cells.capacity());
         Ok(Self { hot, cells, side, control, limit, block_end: Cells::<T>::block_end(position), spin: Spin::new() })
     }
@@ -76,9 +75,9 @@ impl<T: Shared> Producer<T> {
     /// # Errors
     ///
     /// [`PushError::Full`], `Forked` or `Corrupt`.
-    #[inline]
+    #[inline(always)]
     pub fn try_push(&mut self, value: T) -> Result<(), PushError> {
-        if self.hot.position == self.hot.stop {
+        if !self.has_room() {
             self.make_room()?;
         }
         self.put(&value);
@@ -90,9 +89,9 @@ impl<T: Shared> Producer<T> {
     /// # Errors
     ///
     /// [`PushError::Disconnected`] if full and the consumer is gone (unless told to wait), `Forked`, `Corrupt` or `Liveness`.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, value: T) -> Result<(), PushError> {
-        if self.hot.position == self.hot.stop {
+        if !self.has_room() {
             self.await_room(Deadline::NEVER)?;
         }
         self.put(&value);
@@ -104,9 +103,9 @@ impl<T: Shared> Producer<T> {
     /// # Errors
     ///
     /// As for [`push`](Self::push), or [`PushError::TimedOut`].
-    #[inline]
+    #[inline(always)]
     pub fn push_timeout(&mut self, value: T, timeout: Duration) -> Result<(), PushError> {
-        if self.hot.position == self.hot.stop {
+        if !self.has_room() {
             self.wait_for_room_timeout(timeout)?;
         }
         self.put(&value);
@@ -123,7 +122,7 @@ impl<T: Shared> Producer<T> {
     pub fn push_slice(&mut self, values: &[T]) -> Result<usize, PushError> {
         let mut rest = values;
         while !rest.is_empty() {
-            if self.hot.position == self.hot.stop
+            if !self.has_room()
                 && let Err(error) = self.make_room()
             {
                 if rest.len() < values.len() {
@@ -138,7 +137,7 @@ impl<T: Shared> Producer<T> {
                 copy::store(self.cells.value(place), value);
                 place = Cells::<T>::next(place);
             }
-            self.pass(count as u64, place);
+            self.pass(count as u64);
             rest = later;
         }
         self.side.wake_other();
@@ -163,7 +162,7 @@ impl<T: Shared> Producer<T> {
     #[inline]
     pub fn claim_many(&mut self, most: usize) -> Result<PushClaim<'_, T>, PushError> {
         let most = (most as u64).max(1);
-        if self.hot.position == self.hot.stop {
+        if !self.has_room() {
             self.make_room()?;
         }
         if self.limit.wrapping_sub(self.hot.position) < most {
@@ -174,6 +173,9 @@ impl<T: Shared> Producer<T> {
             }
         }
         let count = self.limit.wrapping_sub(self.hot.position).min(most);
+        if count > Cells::<T>::VALUES {
+            self.cells.prefetch_claim(self.hot.place, count);
+        }
         Ok(PushClaim::new(self, count))
     }
 
@@ -192,20 +194,19 @@ impl<T: Shared> Producer<T> {
     /// Writes the value and, with the mark, commits it. There must be room: `position < stop`.
     #[inline(always)]
     fn put(&mut self, value: &T) {
-        let place = self.hot.place;
-        copy::store(self.cells.value(place), value);
-        self.pass(1, Cells::<T>::next(place));
+        copy::store(self.cells.value(self.hot.place), value);
+        self.pass(1);
         self.side.wake_other();
     }
 
-    /// Commits `count` values that were written from the current place on, up to `place` in the same block.
+    /// Commits `count` values that were written from the current place on, all in its block.
     #[inline(always)]
-    fn pass(&mut self, count: u64, place: Place) {
+    fn pass(&mut self, count: u64) {
         let position = self.hot.position.wrapping_add(count);
         // Pairs with the consumer's acquire load of the mark: who sees it sees the values.
-        self.cells.mark(place).store(position, Release);
+        self.cells.mark(self.hot.place).store(position, Release);
         self.hot.position = position;
-        self.hot.place = place;
+        Cells::<T>::advance(&mut self.hot.place, count);
     }
 
     /// Where the value `index` places after the current position is.
@@ -213,10 +214,10 @@ impl<T: Shared> Producer<T> {
         self.cells.place(self.hot.position.wrapping_add(index))
     }
 
-    /// Where the next `count` values are.
+    /// Where the next `count` values are, in runs.
     #[inline(always)]
-    pub(super) fn places(&self, count: u64) -> impl Iterator<Item = Place> {
-        self.cells.places(self.hot.place, self.block_end.wrapping_sub(self.hot.position), count)
+    pub(super) fn runs(&self, count: u64) -> impl Iterator<Item = (Place, usize)> {
+        self.cells.runs(self.hot.place, self.block_end.wrapping_sub(self.hot.position), count)
     }
 
     pub(super) fn cells(&self) -> &Cells<T> {
@@ -236,14 +237,32 @@ impl<T: Shared> Producer<T> {
                 self.enter_block();
             }
             let count = self.block_end.wrapping_sub(self.hot.position).min(rest);
-            self.pass(count, Cells::<T>::skip(self.hot.place, count));
+            self.pass(count);
             rest -= count;
         }
         self.stop_at_limit();
         self.side.wake_other();
     }
 
-    /// At `position == stop`: makes room for at least one more value in the current block or the next.
+    /// Whether there is room in the current block, or in the next at its end, as far as we know without asking; and we are who we were.
+    #[inline(always)]
+    fn has_room(&mut self) -> bool {
+        if !self.side.is_current() {
+            return false;
+        }
+        if self.hot.position != self.hot.stop {
+            return true;
+        }
+        if self.hot.position == self.limit || self.hot.position != self.block_end {
+            return false;
+        }
+        self.enter_block();
+        self.stop_at_limit();
+        true
+    }
+
+    /// Asks the consumer for room for at least one more value in the current block or the next.
+    #[cold]
     #[inline(never)]
     fn make_room(&mut self) -> Result<(), PushError> {
         if !self.side.is_current() {
@@ -265,8 +284,7 @@ impl<T: Shared> Producer<T> {
         let place = self.cells.next_block(self.hot.place);
         self.hot.place = place;
         self.block_end = self.block_end.wrapping_add(Cells::<T>::VALUES);
-        // In a ring nearly full the consumer still reads those lines.
-        if self.limit.wrapping_sub(self.hot.position) > self.cells.capacity() / 4 {
+        if self.limit.wrapping_sub(self.hot.position) >= Cells::<T>::PREFETCHED {
             self.cells.prefetch(place);
         }
     }
@@ -301,6 +319,7 @@ impl<T: Shared> Producer<T> {
     }
 
     /// As `make_room`, but waits for it.
+    #[cold]
     #[inline(never)]
     fn await_room(&mut self, deadline: Deadline) -> Result<(), PushError> {
         match self.make_room() {

@@ -149,7 +149,7 @@ impl<T: Shared> Ring<T> {
     /// A living process has it, the ring is spoilt, or the system refuses.
     pub fn producer(&self) -> Result<Producer<T>, AttachError> {
         let (side, control, cells) = self.take(Role::Producer)?;
-        Producer::new(cells, control, side, &self.segment)
+        Producer::new(cells, control, side)
     }
 
     /// Takes the consumer's side, going on where the last consumer stopped.
@@ -159,7 +159,7 @@ impl<T: Shared> Ring<T> {
     /// A living process has it, the ring is spoilt, or the system refuses.
     pub fn consumer(&self) -> Result<Consumer<T>, AttachError> {
         let (side, control, cells) = self.take(Role::Consumer)?;
-        Consumer::new(cells, control, side, &self.segment)
+        Consumer::new(cells, control, side)
     }
 
     /// The state of the producer's side, without taking one. Asks the kernel.

@@ -10,11 +10,13 @@ use crate::process::{Context, Fallible, Job};
 use crate::report::Goal;
 use crate::rivals::{files, iceoryx, ipc, mutexed, threads};
 
-/// Cells of our ring, and of the rivals' whose capacity is not searched for.
+/// Cells of the rivals' rings whose capacity is not searched for.
 const CAPACITY: usize = 4096;
+/// Cells of ours.
+const OURS: usize = 16_384;
 
 fn ours(what: &str, bytes: usize, batch: usize) -> Option<Side> {
-    ours::spsc::READY.then(|| Side::pair(Job::new(what, "ours", bytes).batch(batch).capacity(CAPACITY)))
+    ours::spsc::READY.then(|| Side::pair(Job::new(what, "ours", bytes).batch(batch).capacity(OURS)))
 }
 
 /// One way, spinning, against the line with 8 bytes (the goal) and the rivals.

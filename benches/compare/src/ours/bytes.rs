@@ -52,7 +52,7 @@ impl Link for Ours {
 }
 
 impl Tx for OursTx {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, number: u64) {
         loop {
             match self.producer.try_claim(self.bytes) {
@@ -70,7 +70,7 @@ impl Tx for OursTx {
 }
 
 impl Rx for OursRx {
-    #[inline]
+    #[inline(always)]
     fn recv(&mut self, number: u64) -> u64 {
         loop {
             match self.consumer.try_recv() {

@@ -38,14 +38,14 @@ impl Cell for Ours {
 }
 
 impl CellWriter for OursWriter {
-    #[inline]
+    #[inline(always)]
     fn write(&mut self, value: &[u64; 8]) {
         self.writer.write(value).expect("the slot to be writable");
     }
 }
 
 impl CellReader for Slot<[u64; 8], ReadOnly> {
-    #[inline]
+    #[inline(always)]
     fn read(&mut self) -> [u64; 8] {
         Slot::read(self).expect("the slot to be readable")
     }

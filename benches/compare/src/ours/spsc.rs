@@ -40,7 +40,7 @@ impl<const N: usize> Link for Ours<N> {
 }
 
 impl<const N: usize> Tx for Producer<[u64; N]> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, number: u64) {
         loop {
             match self.try_push(message(number)) {
@@ -51,13 +51,17 @@ impl<const N: usize> Tx for Producer<[u64; N]> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_batch(&mut self, first: u64, most: usize) -> usize {
         match self.claim_many(most) {
             Ok(mut claim) => {
                 let count = claim.len();
-                for (words, number) in claim.iter_mut().zip(first..) {
-                    *words = message(number);
+                let mut number = first;
+                for run in claim.runs_mut() {
+                    for words in run {
+                        *words = message(number);
+                        number += 1;
+                    }
                 }
                 claim.commit();
                 count
@@ -69,7 +73,7 @@ impl<const N: usize> Tx for Producer<[u64; N]> {
 }
 
 impl<const N: usize> Rx for Consumer<[u64; N]> {
-    #[inline]
+    #[inline(always)]
     fn recv(&mut self, number: u64) -> u64 {
         loop {
             match self.try_pop() {
@@ -80,13 +84,18 @@ impl<const N: usize> Rx for Consumer<[u64; N]> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn recv_batch(&mut self, first: u64, most: usize) -> (usize, u64) {
         match self.claim_many(most) {
             Ok(claim) => {
                 let count = claim.len();
-                let wrong =
-                    claim.iter().zip(first..).fold(0, |wrong, (words, number)| wrong | difference(words, number));
+                let (mut wrong, mut number) = (0, first);
+                for run in claim.runs() {
+                    for words in run {
+                        wrong |= difference(words, number);
+                        number += 1;
+                    }
+                }
                 claim.release();
                 (count, wrong)
             }

@@ -51,7 +51,7 @@ impl Cell for Seqlock {
 }
 
 impl CellWriter for Seqlock {
-    #[inline]
+    #[inline(always)]
     fn write(&mut self, value: &[u64; 8]) {
         let even = self.sequence.load(Ordering::Relaxed);
         self.sequence.store(even + 1, Ordering::Relaxed);
@@ -65,7 +65,7 @@ impl CellWriter for Seqlock {
 }
 
 impl CellReader for Seqlock {
-    #[inline]
+    #[inline(always)]
     fn read(&mut self) -> [u64; 8] {
         loop {
             let before = self.sequence.load(Ordering::Acquire);

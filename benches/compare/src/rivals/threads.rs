@@ -22,14 +22,14 @@ impl<const N: usize> Queue for Rtrb<N> {
 }
 
 impl<const N: usize> Tx for rtrb::Producer<[u64; N]> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, number: u64) {
         while self.push(message(number)).is_err() {
             spin_loop();
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_batch(&mut self, first: u64, most: usize) -> usize {
         // A whole batch if it fits by the cached position, otherwise what there is.
         let chunk = match self.write_chunk_uninit(most) {
@@ -45,7 +45,7 @@ impl<const N: usize> Tx for rtrb::Producer<[u64; N]> {
 }
 
 impl<const N: usize> Rx for rtrb::Consumer<[u64; N]> {
-    #[inline]
+    #[inline(always)]
     fn recv(&mut self, number: u64) -> u64 {
         loop {
             if let Ok(words) = self.pop() {
@@ -55,7 +55,7 @@ impl<const N: usize> Rx for rtrb::Consumer<[u64; N]> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn recv_batch(&mut self, first: u64, most: usize) -> (usize, u64) {
         let chunk = match self.read_chunk(most) {
             Ok(chunk) => chunk,
@@ -89,7 +89,7 @@ impl<const N: usize> Queue for Crossbeam<N> {
 }
 
 impl<const N: usize> Tx for crossbeam_channel::Sender<[u64; N]> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, number: u64) {
         while matches!(self.try_send(message(number)), Err(TrySendError::Full(_))) {
             spin_loop();
@@ -98,7 +98,7 @@ impl<const N: usize> Tx for crossbeam_channel::Sender<[u64; N]> {
 }
 
 impl<const N: usize> Rx for crossbeam_channel::Receiver<[u64; N]> {
-    #[inline]
+    #[inline(always)]
     fn recv(&mut self, number: u64) -> u64 {
         loop {
             if let Ok(words) = self.try_recv() {
