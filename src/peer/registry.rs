@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::cookie::{Cookie, SLOTS};
@@ -65,7 +65,8 @@ impl Peer {
         let path = domain.path(&Name::peers());
         joined.retain(|(_, peer)| peer.strong_count() > 0);
         let known = joined.iter().filter(|(at, _)| *at == path).find_map(|(_, peer)| peer.upgrade());
-        if let Some(peer) = known.filter(|peer| peer.is_current()) {
+        // A registry that was removed by hand while in use is no longer everybody's: others would not find us there.
+        if let Some(peer) = known.filter(|peer| peer.is_current() && peer.is_known(&path)) {
             return Ok(peer);
         }
         let peer = Arc::new(Self::register(domain)?);
@@ -76,10 +77,7 @@ impl Peer {
 
     fn register(domain: &Domain) -> Result<Self, Error> {
         let name = Name::peers();
-        let (mode, group) = domain.registry_access();
-        let owner = if mode & 0o066 == 0 { Owner::Me } else { Owner::Anyone };
-        let mut options = Options::new().mode(mode).owner(owner);
-        options.group = group;
+        let options = options(domain);
         let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
         let mut geometry = [0; GEOMETRY_WORDS];
         geometry[0] = SLOTS;
@@ -97,6 +95,11 @@ impl Peer {
         let stamp = Stamp::current()
             .map_err(|error| segment.error(Reason::os("make a page that children see wiped", error)))?;
         Ok(Self { registry: Some(Registry { segment, table, first_incarnation }), cookie, stamp })
+    }
+
+    /// Whether the registry that we are in is the one that the path leads to.
+    fn is_known(&self, path: &Path) -> bool {
+        self.registry.as_ref().is_none_or(|registry| registry.segment.is_at(path))
     }
 
     /// A peer without a registry: to run protocols without a segment. The others live until [buried](super::model::bury).
@@ -178,6 +181,15 @@ impl Registry {
         let words = slot(&self.table, slot_number)?;
         Some(Cookie::trim(self.first_incarnation.wrapping_add(words.at::<INCARNATION>().load(Acquire))))
     }
+}
+
+/// How to create or open the registry of a domain: one that is shared must belong to the group it is shared with.
+fn options(domain: &Domain) -> Options {
+    let (mode, group) = domain.registry_access();
+    let owner = if mode & 0o066 == 0 { Owner::Me } else { Owner::Group(group.unwrap_or_else(process::group)) };
+    let mut options = Options::new().mode(mode).owner(owner);
+    options.group = group;
+    options
 }
 
 /// Wins the lock of a slot and fills the slot in.
@@ -287,7 +299,7 @@ impl Domain {
     ///
     /// The registry cannot be read.
     pub fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
-        let options = Options::new().owner(Owner::Anyone);
+        let options = options(self);
         let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
         let look = |file: &File, segment: &Segment<ReadOnly>| {
             let table = segment.body();

@@ -220,7 +220,7 @@ impl<T: Shared> Cells<T> {
     /// may write the values: the caller's claim excludes them.
     #[inline(always)]
     pub(crate) unsafe fn values(&self, place: Place, count: usize) -> &[T] {
-        let first = self.value(place).as_ptr().cast::<T>();
+        let first = self.words.as_ptr().wrapping_add(place.value).cast::<T>();
         // SAFETY: in bounds, aligned and without gaps by the invariants and the caller; any bit pattern is a `T`, which is plain old data;
         // nobody writes, says the caller.
         unsafe { std::slice::from_raw_parts(first, count) }
@@ -235,7 +235,7 @@ impl<T: Shared> Cells<T> {
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "the memory is shared; exclusion is the claim's, not the borrow's")]
     pub(crate) unsafe fn values_mut(&self, place: Place, count: usize) -> &mut [T] {
-        let first = self.value(place).as_ptr().cast::<T>().cast_mut();
+        let first = self.words.as_ptr().wrapping_add(place.value).cast::<T>().cast_mut();
         // SAFETY: as in `values`; words may be written through shared references, and nobody else touches them, says the caller.
         unsafe { std::slice::from_raw_parts_mut(first, count) }
     }

@@ -54,12 +54,21 @@ pub(crate) fn create<R>(
         claim(file, segment)
     };
     let made = open::adopt(&path, &fresh.file, header, options, private, initialise).map_err(explain)?;
-    match fresh.publish(&path) {
-        // What a crash left under this very name may be in the way.
-        Err(Reason::AlreadyExists) if matches!(sweep::sweep_one(&path, name, false), Ok(Fate::Removed)) => {
-            fresh.publish(&path).map_err(explain)?;
+    let mut patience = Patience::new();
+    loop {
+        match fresh.publish(&path) {
+            Err(Reason::AlreadyExists) => {}
+            outcome => break outcome.map_err(explain)?,
         }
-        outcome => outcome.map_err(explain)?,
+        // What a crash left under this very name may be in the way, or somebody may be removing it just now.
+        match sweep::sweep_one(&path, name, false) {
+            Ok(Fate::Removed | Fate::Gone) => {}
+            Ok(Fate::InUse) if sweep::is_being_removed(&path) => {}
+            _ => return Err(explain(Reason::AlreadyExists)),
+        }
+        if !patience.wait() {
+            return Err(explain(Reason::BeingRemoved));
+        }
     }
     Ok(made)
 }

@@ -74,7 +74,8 @@ impl Domain {
     }
 
     /// The same domain, shared with other users: mode and group of its registry of processes, `@peers`, if this process is the one to create
-    /// it. Whoever writes structures of the domain needs write access to it. 0600 and the process's own group unless said otherwise.
+    /// it. Whoever writes structures of the domain needs write access to it. A registry made by another user is trusted if it belongs to that
+    /// group. 0600 and the process's own group unless said otherwise.
     #[must_use]
     pub fn shared_with(self, mode: u32, group: Option<u32>) -> Self {
         self.with(|inner| {

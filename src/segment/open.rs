@@ -84,10 +84,11 @@ pub(crate) fn attach<A: Access, R>(
     let explain = |reason| domain.explain(&path, reason);
     let mut patience = Patience::new();
     loop {
-        let _gate = fork::gate();
+        let gate = fork::gate();
         if let Some((file, header)) = attempt(&path, A::WRITABLE, options.owner, expected).map_err(explain)? {
             return adopt(&path, &file, header, options, private, claim).map_err(explain);
         }
+        drop(gate);
         if !patience.wait() {
             return Err(explain(Reason::BeingRemoved));
         }
@@ -104,21 +105,17 @@ fn attempt(
     let (file, metadata) = open_file(path, writable)?;
     check_owner(&metadata, owner)?;
     let header = read_header(&file, metadata.len())?;
+    let locking = |error| Reason::os("lock it", error);
+    if header.lifetime == Lifetime::WhileUsed && !lock::is_held(&file, IN_USE_BYTE).map_err(locking)? {
+        // What a crash left counts as gone, whatever it was. (Who may only read, or not remove, leaves it to others.)
+        let busy = writable && matches!(sweep::remove_unused(&file, path), Ok(sweep::Fate::InUse));
+        return if busy { Ok(None) } else { Err(Reason::NotFound) };
+    }
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & !header.mode != 0 {
         return Err(Reason::Mode { expected: header.mode, found: mode });
     }
     expected.check(&header)?;
-    let locking = |error| Reason::os("lock it", error);
-    if header.lifetime == Lifetime::WhileUsed && !lock::is_held(&file, IN_USE_BYTE).map_err(locking)? {
-        // What a crash left counts as gone. (Who may only read leaves it to others to remove.)
-        if writable
-            && sweep::remove_unused(&file, path).map_err(|error| Reason::os("remove it", error))? == sweep::Fate::InUse
-        {
-            return Ok(None);
-        }
-        return Err(Reason::NotFound);
-    }
     if !lock::share(&file, IN_USE_BYTE).map_err(locking)? {
         return Ok(None);
     }
@@ -186,9 +183,9 @@ fn map_whole<A: Access>(file: &File, header: &Header, options: &Options) -> Resu
         };
     }
     if options.lock_memory {
-        map::lock_in_memory(&map).map_err(|error| match process::locked_memory_limit() {
+        map::lock_in_memory(&map, committed).map_err(|error| match process::locked_memory_limit() {
             Some(left) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EPERM | libc::EAGAIN)) => {
-                Reason::Full { asked: header.capacity, left, limit: Limit::LockedMemory }
+                Reason::Full { asked: header.committed, left, limit: Limit::LockedMemory }
             }
             _ => Reason::os("lock it in memory", error),
         })?;
@@ -238,6 +235,7 @@ pub(crate) fn check_owner(metadata: &Metadata, owner: Owner) -> Result<(), Reaso
     let trusted = match owner {
         Owner::Me => found == process::user(),
         Owner::User(user) => found == user || found == process::user(),
+        Owner::Group(group) => metadata.gid() == group || found == process::user(),
         Owner::Anyone => true,
     };
     if trusted { Ok(()) } else { Err(Reason::Owner { expected: owner.to_string(), found }) }

@@ -12,6 +12,8 @@ pub enum Owner {
     Me,
     /// Also those of the user with this id.
     User(u32),
+    /// Also those of any user that belong to the group with this id: only its members can make such.
+    Group(u32),
     /// Those of any user: whoever created it may spoil its contents and truncate it.
     Anyone,
 }
@@ -21,6 +23,7 @@ impl fmt::Display for Owner {
         match self {
             Self::Me => write!(f, "uid {} (you)", crate::sys::process::user()),
             Self::User(user) => write!(f, "uid {} (you) or uid {user}", crate::sys::process::user()),
+            Self::Group(group) => write!(f, "uid {} (you) or belonging to gid {group}", crate::sys::process::user()),
             Self::Anyone => f.write_str("anyone"),
         }
     }
@@ -90,7 +93,7 @@ impl Options {
         self
     }
 
-    /// Whether to keep the pages in memory (`mlock`). An error if `RLIMIT_MEMLOCK` does not allow it.
+    /// Whether to keep the pages that are committed on opening in memory (`mlock`). An error if `RLIMIT_MEMLOCK` does not allow it.
     #[must_use]
     pub fn lock_memory(mut self, lock: bool) -> Self {
         self.lock_memory = lock;

@@ -276,6 +276,11 @@ impl<A: Access> Segment<A> {
         self.words.slice(start, length).unwrap_or_else(|| self.words.empty())
     }
 
+    /// Whether the path leads to the very object that is mapped.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.object)
+    }
+
     /// A descriptor of the very object that is mapped, by way of its name. For a moment only, and under the fork gate.
     pub(crate) fn reopen(&self, writable: bool) -> Result<File, Error> {
         let (file, metadata) = open::open_file(&self.path, writable).map_err(|reason| self.error(reason))?;

@@ -107,6 +107,11 @@ fn sweep_open(file: &File, path: &Path, temporary: bool, dry: bool) -> io::Resul
     if dry { Ok(Fate::Removed) } else { remove_unused(file, path) }
 }
 
+/// Whether somebody holds the exclusive lock of who removes an unused segment.
+pub(crate) fn is_being_removed(path: &Path) -> bool {
+    object::open(path, false).and_then(|file| lock::is_excluded(&file, IN_USE_BYTE)).unwrap_or(false)
+}
+
 /// Removes the object if nobody maps it. Its lifetime is the caller's business.
 pub(crate) fn remove_unused(file: &File, path: &Path) -> io::Result<Fate> {
     if !lock::exclude(file, IN_USE_BYTE)? {
@@ -209,7 +214,7 @@ impl Domain {
         let os = |error| explain(Reason::os("remove it", error));
         let mut patience = open::Patience::new();
         loop {
-            let _gate = fork::gate();
+            let gate = fork::gate();
             let (file, metadata) = open::open_file(&path, true).map_err(explain)?;
             open::check_owner(&metadata, super::Owner::Me).map_err(explain)?;
             let mut first = vec![0; HEADER_UNIT as usize];
@@ -226,6 +231,7 @@ impl Domain {
             if unlink_this(&file, &path).map_err(os)? {
                 return Ok(());
             }
+            drop((file, gate));
             if !patience.wait() {
                 return Err(explain(Reason::BeingRemoved));
             }

@@ -167,7 +167,7 @@ impl<'a> Cell<'a, ReadWrite> {
             copy::store_bytes(value, from);
             sequence.store(0, Relaxed);
         }
-        // Copies that were never written must not pass for version 0 to 3 of theirs.
+        // Copies that were never written must not pass for versions 1 to 7 of theirs.
         for version in 1..COPIES {
             if let Some((sequence, _)) = self.copy_of(version) {
                 sequence.store(WRITING, Relaxed);

@@ -87,6 +87,12 @@ impl<'a> Turn<'a> {
                 Ok(()) => return Ok(mine),
                 Err(now) => found = now,
             }
+            if let Wait::Until(deadline) = wait
+                && deadline.has_passed()
+            {
+                // Others were faster each time.
+                return Err(WriteError::Busy(Cookie::in_word(found).and_then(|owner| peer.describe(owner))));
+            }
             if found == FREE {
                 match self.replace(FREE, mine) {
                     Ok(()) => return Ok(mine),

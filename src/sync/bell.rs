@@ -36,6 +36,11 @@ impl Deadline {
         Self(Instant::now().checked_add(timeout))
     }
 
+    /// Whether it is over.
+    pub(crate) fn has_passed(self) -> bool {
+        self.left(LONGEST_SLICE).is_none()
+    }
+
     /// How much of `slice` is left to wait; `None`: it is over.
     fn left(self, slice: Duration) -> Option<Duration> {
         let Some(at) = self.0 else { return Some(slice) };

@@ -8,8 +8,10 @@
 use std::cell::RefCell;
 use std::io;
 #[cfg(not(loom))]
+use std::sync::Mutex;
+#[cfg(not(loom))]
 use std::sync::OnceLock;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Once, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 #[cfg(not(loom))]
 use memmap2::MmapRaw;
@@ -19,21 +21,23 @@ use super::map;
 #[cfg(not(loom))]
 use crate::base::atomic::{Ordering::Relaxed, Ordering::SeqCst, Word};
 
-static GATE: Mutex<()> = Mutex::new(());
+/// Held shared by who has a descriptor open for a moment, exclusively by `fork`.
+static GATE: RwLock<()> = RwLock::new(());
 static HANDLERS: Once = Once::new();
 
 #[derive(Default)]
 struct Held {
     depth: usize,
-    guard: Option<MutexGuard<'static, ()>>,
+    shared: Option<RwLockReadGuard<'static, ()>>,
+    exclusive: Option<RwLockWriteGuard<'static, ()>>,
 }
 
 thread_local! {
-    static HELD: RefCell<Held> = const { RefCell::new(Held { depth: 0, guard: None }) };
+    static HELD: RefCell<Held> = const { RefCell::new(Held { depth: 0, shared: None, exclusive: None }) };
 }
 
 /// While it lives, no other thread's `fork` (libc's) starts, so that no child inherits a descriptor that is open for a moment only.
-/// Reentrant within a thread.
+/// Reentrant within a thread; threads do not keep each other waiting.
 pub(crate) struct Gate(());
 
 /// Waits for a fork in progress, if any, and holds off the next.
@@ -41,37 +45,46 @@ pub(crate) fn gate() -> Gate {
     // If registration fails (no memory), children of a fork at the wrong moment delay the discovery of our death: see ARCHITECTURE.md.
     HANDLERS.call_once(|| {
         // SAFETY: the three functions are `extern "C"` and live for ever.
-        unsafe { libc::pthread_atfork(Some(close_gate), Some(open_gate), Some(open_gate)) };
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
     });
-    close_gate();
+    held(|held| {
+        if held.depth == 0 {
+            held.shared = Some(GATE.read().unwrap_or_else(PoisonError::into_inner));
+        }
+        held.depth += 1;
+    });
     Gate(())
 }
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        open_gate();
+        held(|held| {
+            held.depth = held.depth.saturating_sub(1);
+            if held.depth == 0 {
+                held.shared = None;
+            }
+        });
     }
 }
 
-extern "C" fn close_gate() {
-    // Inaccessible only while this thread's locals are destroyed; then we go without.
-    let _ = HELD.try_with(|held| {
-        if let Ok(mut held) = held.try_borrow_mut() {
-            if held.depth == 0 {
-                held.guard = Some(GATE.lock().unwrap_or_else(PoisonError::into_inner));
-            }
-            held.depth += 1;
+extern "C" fn before_fork() {
+    held(|held| {
+        // Who forks while holding the gate itself (we never do) must not wait for itself.
+        if held.depth == 0 {
+            held.exclusive = Some(GATE.write().unwrap_or_else(PoisonError::into_inner));
         }
     });
 }
 
-extern "C" fn open_gate() {
+extern "C" fn after_fork() {
+    held(|held| held.exclusive = None);
+}
+
+fn held(act: impl FnOnce(&mut Held)) {
+    // Inaccessible only while this thread's locals are destroyed; then we go without.
     let _ = HELD.try_with(|held| {
         if let Ok(mut held) = held.try_borrow_mut() {
-            held.depth = held.depth.saturating_sub(1);
-            if held.depth == 0 {
-                held.guard = None;
-            }
+            act(&mut held);
         }
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! The unsafe code here is one `madvise` that `memmap2` does not offer, on a whole private mapping of ours.
+//! The unsafe code here is an `madvise` and an `mlock` that `memmap2` does not offer, on ranges of live mappings.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -45,7 +45,9 @@ pub(crate) fn prefault(map: &MmapRaw, length: usize, writable: bool) -> io::Resu
     map.advise_range(advice, 0, length)
 }
 
-/// Keeps the mapping in memory (`mlock`).
-pub(crate) fn lock_in_memory(map: &MmapRaw) -> io::Result<()> {
-    map.lock()
+/// Keeps the first `length` bytes of the mapping in memory (`mlock`).
+pub(crate) fn lock_in_memory(map: &MmapRaw, length: usize) -> io::Result<()> {
+    // SAFETY: the range is within the live mapping.
+    let result = unsafe { libc::mlock(map.as_ptr().cast(), length.min(map.len())) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

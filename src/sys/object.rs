@@ -64,7 +64,13 @@ pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
         let result = unsafe {
             libc::linkat(libc::AT_FDCWD, source.as_ptr(), libc::AT_FDCWD, target.as_ptr(), libc::AT_SYMLINK_FOLLOW)
         };
-        outcome = check(result);
+        outcome = check(result).map_err(|error| match error.kind() {
+            // The directory is there, or the file would not be.
+            io::ErrorKind::NotFound => {
+                io::Error::new(io::ErrorKind::Unsupported, "/proc is not mounted, which naming a file takes")
+            }
+            _ => error,
+        });
     }
     outcome.inspect(|()| crash::point())
 }
@@ -91,16 +97,25 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
 }
 
 /// Makes sure that the pages of the first `length` bytes are there (`fallocate`): from then on touching them cannot fail.
+///
+/// In pieces, since some kernels undo a whole call when a signal arrives, and then a timer would have it start over for ever.
 pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
-    let length = libc::off_t::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    loop {
+    const PIECE: u64 = 64 << 20;
+    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let mut done = 0;
+    while done < length {
+        let piece = PIECE.min(length - done);
+        let (from, count) = (libc::off_t::try_from(done), libc::off_t::try_from(piece));
+        let (from, count) = (from.map_err(out_of_range)?, count.map_err(out_of_range)?);
         // SAFETY: integers and an open descriptor.
-        let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length) };
-        match check(result) {
+        match check(unsafe { libc::fallocate(file.as_raw_fd(), 0, from, count) }) {
+            Ok(()) => done += piece,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome.inspect(|()| crash::point()),
+            Err(error) => return Err(error),
         }
     }
+    crash::point();
+    Ok(())
 }
 
 /// Sets the permission bits, whatever the umask, and the group.

@@ -1,4 +1,4 @@
-//! This process and others, as `/proc` tells it: for people to read, never for decisions.
+//! This process and its limits, as the kernel knows them; and processes as `/proc` tells of them, for people to read, never for decisions.
 //!
 //! # Safety
 //!
@@ -47,6 +47,12 @@ pub(crate) fn exists(pid: u64) -> bool {
 pub(crate) fn user() -> u32 {
     // SAFETY: no arguments, never fails.
     unsafe { libc::geteuid() }
+}
+
+/// The effective group id.
+pub(crate) fn group() -> u32 {
+    // SAFETY: no arguments, never fails.
+    unsafe { libc::getegid() }
 }
 
 /// Who maps the object with this device and inode number, as far as `/proc` lets us see.

@@ -39,7 +39,10 @@ pub(crate) fn run(domain: &Domain, args: &Stat) -> Outcome {
         ("users", ls::users(&entry, &users)),
     ];
     if let Some((popped, pushed)) = positions {
-        lines.push(("positions", format!("consumer {popped}, producer {pushed}, between them {}", pushed - popped)));
+        lines.push((
+            "positions",
+            format!("consumer {popped}, producer {pushed}, between them {}", pushed.wrapping_sub(popped)),
+        ));
     }
     lines.push(("schema", ls::schema(&entry).unwrap_or_else(|| "-".to_owned())));
     let rows = lines.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect();

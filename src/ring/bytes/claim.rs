@@ -41,6 +41,12 @@ impl<'a> Claim<'a> {
         self.commit();
     }
 
+    /// How many bytes we may lend out: in a forked child none, since the parent goes on with them.
+    #[inline(always)]
+    fn lent(&self) -> usize {
+        if self.producer.is_current() { self.place.length as usize } else { 0 }
+    }
+
     /// Sends the record.
     #[inline]
     pub fn commit(self) {
@@ -60,7 +66,7 @@ impl Deref for Claim<'_> {
     #[inline]
     fn deref(&self) -> &[u8] {
         // SAFETY: excluded as said above; the result borrows the claim.
-        unsafe { self.producer.buffer.bytes(self.place.at.wrapping_add(HEADER), self.place.length as usize) }
+        unsafe { self.producer.buffer.bytes(self.place.at.wrapping_add(HEADER), self.lent()) }
     }
 }
 
@@ -68,7 +74,7 @@ impl DerefMut for Claim<'_> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: excluded as said above; the result borrows the claim mutably.
-        unsafe { self.producer.buffer.bytes_mut(self.place.at.wrapping_add(HEADER), self.place.length as usize) }
+        unsafe { self.producer.buffer.bytes_mut(self.place.at.wrapping_add(HEADER), self.lent()) }
     }
 }
 
@@ -113,8 +119,10 @@ impl Deref for Record<'_> {
 
     #[inline]
     fn deref(&self) -> &[u8] {
+        // In a forked child nothing is lent, since the parent goes on with it.
+        let length = if self.consumer.is_current() { self.found.length as usize } else { 0 };
         // SAFETY: excluded as said above; the result borrows the record.
-        unsafe { self.consumer.buffer.bytes(self.found.at.wrapping_add(HEADER), self.found.length as usize) }
+        unsafe { self.consumer.buffer.bytes(self.found.at.wrapping_add(HEADER), length) }
     }
 }
 
@@ -160,6 +168,9 @@ impl<'a> Batch<'a> {
     /// The next record, if there is one.
     #[inline]
     pub fn take(&mut self) -> Option<&[u8]> {
+        if !self.consumer.is_current() {
+            return None;
+        }
         let position = self.last.map_or(self.consumer.position(), Found::end);
         let found = self.consumer.find_at(position)?;
         self.last = Some(found);

@@ -70,6 +70,11 @@ impl Consumer {
         self.head
     }
 
+    /// Whether this is the process that took the side.
+    pub(super) fn is_current(&self) -> bool {
+        self.side.is_current()
+    }
+
     /// The state of the producer's side. Asks the kernel.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bit 63       1: the record is committed (0 in all bits: nothing here yet)
-//! bits 48..56  kind: 1 data, 2 skip to the start of the buffer, 3 end of the stream
+//! bits 48..63  kind: 1 data, 2 skip to the start of the buffer, 3 end of the stream
 //! bits 0..48   length of the payload in bytes, without padding
 //! ```
 

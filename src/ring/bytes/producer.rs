@@ -81,6 +81,11 @@ impl Producer {
         self.tail
     }
 
+    /// Whether this is the process that took the side.
+    pub(super) fn is_current(&self) -> bool {
+        self.side.is_current()
+    }
+
     /// The state of the consumer's side. Asks the kernel.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ impl<'a, T: Shared> PushClaim<'a, T> {
 
     /// The place for the `index`th value.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        let index = ((index as u64) < self.count).then_some(index as u64)?;
+        let index = ((index as u64) < self.lent()).then_some(index as u64)?;
         // SAFETY: excluded as said above; the result borrows the claim mutably.
         unsafe { self.producer.cells().values_mut(self.producer.place(index), 1) }.first_mut()
     }
@@ -76,7 +76,12 @@ impl<'a, T: Shared> PushClaim<'a, T> {
     pub fn runs_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
         let producer = &*self.producer;
         // SAFETY: the runs are the cells'; excluded as said above; runs do not overlap, and the iterator borrows the claim mutably.
-        producer.runs(self.count).map(move |(place, count)| unsafe { producer.cells().values_mut(place, count) })
+        producer.runs(self.lent()).map(move |(place, count)| unsafe { producer.cells().values_mut(place, count) })
+    }
+
+    /// How many values we may lend out: in a forked child none, since the parent goes on with them.
+    fn lent(&self) -> u64 {
+        if self.producer.is_current() { self.count } else { 0 }
     }
 
     /// Pushes all the values.
@@ -118,7 +123,7 @@ impl<'a, T: Shared> PopClaim<'a, T> {
 
     /// The `index`th value.
     pub fn get(&self, index: usize) -> Option<&T> {
-        let index = ((index as u64) < self.count).then_some(index as u64)?;
+        let index = ((index as u64) < self.lent()).then_some(index as u64)?;
         // SAFETY: excluded as said above; the result borrows the claim.
         unsafe { self.consumer.cells().values(self.consumer.place(index), 1) }.first()
     }
@@ -133,7 +138,12 @@ impl<'a, T: Shared> PopClaim<'a, T> {
     #[inline]
     pub fn runs(&self) -> impl Iterator<Item = &[T]> {
         // SAFETY: the runs are the cells'; excluded as said above; the iterator borrows the claim.
-        self.consumer.runs(self.count).map(|(place, count)| unsafe { self.consumer.cells().values(place, count) })
+        self.consumer.runs(self.lent()).map(|(place, count)| unsafe { self.consumer.cells().values(place, count) })
+    }
+
+    /// How many values we may lend out: in a forked child none, since the parent goes on with them.
+    fn lent(&self) -> u64 {
+        if self.consumer.is_current() { self.count } else { 0 }
     }
 
     /// Pops all of them.

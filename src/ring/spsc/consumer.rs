@@ -60,6 +60,11 @@ impl<T: Shared> Consumer<T> {
         self.hot.position
     }
 
+    /// Whether this is the process that took the side.
+    pub(super) fn is_current(&self) -> bool {
+        self.side.is_current()
+    }
+
     /// The state of the producer's side. Asks the kernel.
     ///
     /// # Errors
@@ -121,6 +126,9 @@ impl<T: Shared> Consumer<T> {
     /// [`PopError::Empty`] if there is none (and `to` is not empty), `Forked` or `Corrupt`.
     #[inline]
     pub fn pop_slice(&mut self, to: &mut [T]) -> Result<usize, PopError> {
+        if !self.side.is_current() {
+            return Err(PopError::Forked);
+        }
         let mut popped = 0;
         while let Some(rest) = to.get_mut(popped..).filter(|rest| !rest.is_empty()) {
             if !self.has_value()

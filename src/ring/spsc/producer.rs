@@ -56,6 +56,11 @@ impl<T: Shared> Producer<T> {
         self.hot.position
     }
 
+    /// Whether this is the process that took the side.
+    pub(super) fn is_current(&self) -> bool {
+        self.side.is_current()
+    }
+
     /// The state of the consumer's side. Asks the kernel.
     ///
     /// # Errors
@@ -120,6 +125,9 @@ impl<T: Shared> Producer<T> {
     /// [`PushError::Full`] if there is room for none (and `values` is not empty), `Forked` or `Corrupt`.
     #[inline]
     pub fn push_slice(&mut self, values: &[T]) -> Result<usize, PushError> {
+        if !self.side.is_current() {
+            return Err(PushError::Forked);
+        }
         let mut rest = values;
         while !rest.is_empty() {
             if !self.has_room()

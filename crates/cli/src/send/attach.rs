@@ -24,7 +24,13 @@ pub(super) fn attach(domain: &Domain, args: &Send, signals: &mut Signals) -> Out
         let ring = Ring::open_or_create(domain, &args.name, args.capacity)?;
         match ring.producer_state()? {
             PeerState::Left | PeerState::Dead => {}
-            _ => return Ok(ring.producer()?),
+            _ => {
+                let producer = ring.producer()?;
+                // Between our question and our taking, another sender may have come and gone.
+                if producer.position() == 0 && !producer.is_finished() {
+                    return Ok(producer);
+                }
+            }
         }
         let over = ring.producer().is_ok_and(|producer| producer.is_finished());
         // As long as we have it open, it is in use.
