@@ -97,25 +97,38 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
 }
 
 /// Makes sure that the pages of the first `length` bytes are there (`fallocate`): from then on touching them cannot fail.
-///
-/// In pieces, since some kernels undo a whole call when a signal arrives, and then a timer would have it start over for ever.
 pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
+    // All at once at first: what cannot be had at all the kernel then refuses before it takes the first page.
+    match allocate_range(file, 0, length) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => allocate_in_pieces(file, length)?,
+        outcome => outcome?,
+    }
+    crash::point();
+    Ok(())
+}
+
+/// Some kernels undo a whole call when a signal arrives; with a timer that would start over for ever.
+#[cold]
+fn allocate_in_pieces(file: &File, length: u64) -> io::Result<()> {
     const PIECE: u64 = 64 << 20;
-    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let mut done = 0;
     while done < length {
         let piece = PIECE.min(length - done);
-        let (from, count) = (libc::off_t::try_from(done), libc::off_t::try_from(piece));
-        let (from, count) = (from.map_err(out_of_range)?, count.map_err(out_of_range)?);
-        // SAFETY: integers and an open descriptor.
-        match check(unsafe { libc::fallocate(file.as_raw_fd(), 0, from, count) }) {
+        match allocate_range(file, done, piece) {
             Ok(()) => done += piece,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    crash::point();
     Ok(())
+}
+
+fn allocate_range(file: &File, from: u64, length: u64) -> io::Result<()> {
+    let out_of_range = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let from = libc::off_t::try_from(from).map_err(out_of_range)?;
+    let length = libc::off_t::try_from(length).map_err(out_of_range)?;
+    // SAFETY: integers and an open descriptor.
+    check(unsafe { libc::fallocate(file.as_raw_fd(), 0, from, length) })
 }
 
 /// Sets the permission bits, whatever the umask, and the group.
