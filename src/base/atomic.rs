@@ -118,7 +118,7 @@ pub(crate) fn fence(order: Ordering) {
 }
 
 /// A fence for the compiler only. Under loom a full one, which stands for its pairing with `sys::barrier::heavy`; or none at all in
-/// [`explore::without_light_fences`].
+/// `explore::without_light_fences`.
 #[inline(always)]
 pub(crate) fn light_fence() {
     #[cfg(not(loom))]

@@ -1,6 +1,6 @@
 //! A pair of memory barriers of unequal price: nearly free for who stores often, dear for who waits seldom.
 //!
-//! After [`heavy`] returns, every store that a thread of a registered process made before its next [`light`] is visible, or that thread's
+//! After [`heavy`] returns, every store that a thread of a registered process made before its next [`Light::pass`] is visible, or that thread's
 //! loads after it see our stores: together they are what two full fences are (membarrier(2), Dekker's pattern).
 //!
 //! # Safety
