@@ -24,7 +24,8 @@ fn interrupted_it_cleans_up_and_sums_up() {
     let room = Room::new("demo-int");
     let running = Running::start(room.tool(&["demo", "--seconds", "600"]));
     until("all are at work", || ["demo.book", "demo.feed"].iter().all(|name| users(&room, name) >= 4));
-    running.signal(rustix::process::Signal::INT);
+    // Not INT, which a shell that runs tests in the background may have them ignore.
+    running.signal(rustix::process::Signal::TERM);
     let ran = running.end();
     assert_eq!(ran.status, None);
     assert!(ran.text().contains("\n  lost: 0"), "{}", ran.text());
