@@ -216,7 +216,7 @@ fn a_second_process_on_a_side_is_told_who_has_it() {
 #[test]
 fn signals_leave_nothing_behind() {
     let room = Room::new("signals");
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP].into_iter().filter(|&signal| support::is_heeded(signal)) {
         let mut sender = half_a_stream(&room, &["send", "x"], b"a");
         sender.says("waiting for a receiver");
         sender.signal(signal);

@@ -220,3 +220,15 @@ pub(crate) fn open(path: &Path) -> Stdio {
 pub(crate) fn create(path: &Path) -> Stdio {
     File::create(path).unwrap().into()
 }
+
+/// Whether a signal does anything to us and thus to what we start. A shell has what it runs in the background ignore INT, and so do `nohup` and HUP;
+/// the tool respects that.
+pub(crate) fn is_heeded(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let heeded = u64::from_str_radix(ignored, 16).unwrap() & (1 << (signal.as_raw() - 1)) == 0;
+    if !heeded {
+        println!("SKIPPED: {signal:?} is ignored here");
+    }
+    heeded
+}
