@@ -223,7 +223,7 @@ fn attach_file(domain: &Domain, bytes: &[u8], acts: &[(Act, u64)]) {
     write(&domain.directory().join("sharedware.g.@peers"), bytes);
     let _ = other.peers();
     if let Ok(slot) = slot::Slot::create(&other, "y", 1_u64) {
-        let _ = slot.try_write(&2).map(|()| assert_eq!(slot.read(), Ok(2)));
+        let _ = slot.try_write(&2).map(|_| assert_eq!(slot.read(), Ok(2)));
         let _ = other.peers();
     }
     let _ = (domain.clean(), other.clean(), domain.remove("x"));
