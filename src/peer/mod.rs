@@ -10,8 +10,10 @@ mod member;
 #[cfg(loom)]
 pub(crate) mod model;
 mod registry;
+mod waits;
 
 pub(crate) use cookie::Cookie;
 pub(crate) use member::Member;
 pub(crate) use registry::Peer;
 pub use registry::PeerInfo;
+pub(crate) use waits::{Place, WaitRecord};
