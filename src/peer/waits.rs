@@ -172,3 +172,8 @@ pub(super) fn read<A: Access>(record: &Record<A>) -> Option<Listed> {
     }
     None
 }
+
+#[cfg(all(test, loom))]
+mod loom_model;
+#[cfg(all(test, not(loom)))]
+mod tests;
