@@ -251,7 +251,7 @@ fn over<A: Access, O: Object<A>>(segment: &Segment<A>, offset: u64, member: Opti
         config,
         state,
         light: Light::register(),
-        place: Place::of(segment.identity(), offset),
+        place: Place::new(segment, offset),
         path: segment.path().to_owned(),
         member,
     };

@@ -137,6 +137,12 @@ mod stamp {
         pub(crate) fn is_current(self) -> bool {
             self.page.load(Relaxed) == self.value
         }
+
+        /// As a forked child finds it.
+        #[cfg(test)]
+        pub(crate) fn inherited(self) -> Self {
+            Self { value: self.value + 1, ..self }
+        }
     }
 
     /// The page's first word. To be called under the gate.

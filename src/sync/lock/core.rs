@@ -220,7 +220,7 @@ struct Taken {
 struct Locking<'a> {
     core: &'a Core,
     asker: Asker<'a>,
-    record: Option<WaitRecord>,
+    record: Option<WaitRecord<'a>>,
 }
 
 impl Locking<'_> {
