@@ -1,4 +1,7 @@
 //! Wait records, as loom sees them.
+//!
+//! Seen to catch: `SINCE` stored or loaded Relaxed, not looked at again, or twice the same; no release fence in `fill_in`; no acquire fence in `read`;
+//! `COOKIE` claimed, stored, loaded or freed Relaxed; no `FILLING`; a living owner robbed, a dead one spared; a CAS that is not exact.
 
 use std::sync::Arc;
 
