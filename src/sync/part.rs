@@ -124,6 +124,11 @@ impl Part {
     pub(crate) fn me(&self) -> Result<Me, Error> {
         self.member()?.with(Me::of)
     }
+
+    /// The same, if this process has ever owned anything here.
+    pub(crate) fn known_me(&self) -> Option<Me> {
+        self.member.as_ref()?.known().map(|peer| Me::of(&peer))
+    }
 }
 
 fn tag<A: Access, O: Object<A>>() -> u64 {
