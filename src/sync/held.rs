@@ -37,6 +37,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// The thread has begun to panic since.
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.panicking && std::thread::panicking()
+    }
+
     pub(crate) fn is_consistent(&self) -> bool {
         !self.inconsistent
     }
@@ -102,22 +107,49 @@ impl Lock {
     pub(crate) fn release(&self, held: &Held) {
         if held.is_current(&self.core) {
             // Who panics in the middle leaves what it guards as one who dies.
-            let broken = !held.panicking && std::thread::panicking();
-            self.core.give_back(held.inconsistent || broken);
+            self.core.give_back(held.inconsistent || held.is_broken());
         }
+    }
+
+    /// How this thread holds it, if it does.
+    pub(crate) fn held_here(&self) -> Result<Option<Held>, Error> {
+        let me = self.me()?;
+        if !self.core.is_held_by(me.cookie, thread::id()) {
+            return Ok(None);
+        }
+        let (holding, inconsistent) = (self.core.holder().load(), self.core.owner().load().is_inconsistent());
+        Ok(Some(Held { me, holding, inconsistent, panicking: std::thread::panicking() }))
+    }
+
+    /// Whether it is still held so: not in a forked child, and not after it was given up for lost.
+    pub(crate) fn is_current(&self, held: &Held) -> bool {
+        held.is_current(&self.core)
+    }
+
+    /// Whether what it guards is whole, as far as its owner, who asks, knows.
+    pub(crate) fn is_consistent_now(&self) -> bool {
+        !self.core.owner().load().is_inconsistent()
+    }
+
+    /// Says that what it guards is whole or is not, with one of several guards of the same holding.
+    pub(crate) fn declare(&self, held: &Held, inconsistent: bool) {
+        if held.is_current(&self.core) {
+            self.core.declare(held.me.cookie, inconsistent);
+        }
+    }
+
+    /// Gives it back with the last of several guards of the same holding.
+    pub(crate) fn release_last(&self, held: &Held) {
+        let inconsistent = !self.is_consistent_now();
+        self.release(&Held { inconsistent, ..*held });
     }
 
     /// Says that what it guards is whole.
     pub(crate) fn mark_consistent(&self, held: &mut Held) {
         if held.inconsistent && held.is_current(&self.core) {
             held.inconsistent = false;
-            self.core.mark_consistent(held.me.cookie);
+            self.core.declare(held.me.cookie, false);
         }
-    }
-
-    /// Whether this thread has it.
-    pub(crate) fn is_held_here(&self) -> Result<bool, Error> {
-        Ok(self.core.is_held_by(self.me()?.cookie, thread::id()))
     }
 
     pub(crate) fn is_locked(&self) -> bool {

@@ -203,23 +203,24 @@ impl Core {
         self.contention().ring(self.light);
     }
 
-    /// Says that the data is whole. The caller owns the lock.
-    pub(crate) fn mark_consistent(&self, me: Cookie) {
-        self.owner().settle(me, false);
+    /// Says that the data is whole, or is not. The caller owns the lock.
+    pub(crate) fn declare(&self, me: Cookie, inconsistent: bool) {
+        self.owner().settle(me, inconsistent);
     }
 
-    /// Gives a raw mutex back, whoever has it; `false` if nobody has.
-    ///
-    /// # Errors
-    ///
-    /// The kernel could not be asked whether who is just taking it lives.
-    pub(crate) fn unlock_for_anyone(&self, peer: &Peer) -> Result<bool, Error> {
+    /// Says that the data is whole. The caller owns the lock.
+    pub(crate) fn mark_consistent(&self, me: Cookie) {
+        self.declare(me, false);
+    }
+
+    /// Gives a raw mutex back, whoever has it; `false` if nobody has. `is_alive` is asked of who is just taking it.
+    pub(crate) fn unlock_for_anyone<E>(&self, is_alive: impl Fn(Cookie) -> Result<bool, E>) -> Result<bool, E> {
         let mut patience = Patience::new();
         loop {
             let found = self.owner().load();
             let Some(owner) = found.cookie() else { return Ok(false) };
             // Who is just taking it writes two more words, and must not find itself robbed between.
-            if found.is_settling() && patience.wait(|| peer.is_alive(owner))? {
+            if found.is_settling() && patience.wait(|| is_alive(owner))? {
                 continue;
             }
             if self.owner().give_back_found(found) {
@@ -264,7 +265,7 @@ impl Patience {
     }
 
     /// Waits a moment; asks now and then, more and more slowly, whether that process is alive. `false`: it is not.
-    fn wait(&mut self, is_alive: impl FnOnce() -> Result<bool, Error>) -> Result<bool, Error> {
+    fn wait<E>(&mut self, is_alive: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
         const TURNS: u32 = if cfg!(loom) { 1 } else { 100 };
         self.0 = self.0.saturating_add(1);
         if self.0 < TURNS {

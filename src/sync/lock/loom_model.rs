@@ -58,7 +58,7 @@ impl Guarded {
     }
 
     fn unlock_raw(&self, slot: u64) -> bool {
-        self.core.unlock_for_anyone(&Peer::model(slot)).unwrap()
+        self.core.unlock_for_anyone(|owner| Peer::model(slot).is_alive(owner)).unwrap()
     }
 
     /// Waits for the lock as the peer of this slot; whether it is inconsistent.
