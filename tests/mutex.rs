@@ -222,8 +222,13 @@ fn a_thread_that_ends_gives_up_what_it_leaked() {
     let other = Mutex::create(&place.domain(), "other", 0_u64).unwrap();
     let kept = other.lock().unwrap();
     thread::scope(|scope| {
-        scope.spawn(|| std::mem::forget(mutex.lock().unwrap()));
-        // Before the thread has ended as after.
+        let (taken, when_taken) = std::sync::mpsc::channel();
+        let mutex = &mutex;
+        scope.spawn(move || {
+            std::mem::forget(mutex.lock().unwrap());
+            taken.send(()).unwrap();
+        });
+        when_taken.recv().unwrap();
         owner_died(mutex.lock()).mark_consistent();
     });
     drop(mutex.lock().unwrap());

@@ -137,6 +137,11 @@ impl Part {
     pub(crate) fn known_me(&self) -> Option<Me> {
         self.member.as_ref()?.known().map(|peer| Me::of(&peer))
     }
+
+    /// Has this process live on as a member until its end, whatever becomes of its handles.
+    pub(crate) fn stay_member(&self) {
+        std::mem::forget(self.member.as_ref().and_then(Member::known));
+    }
 }
 
 fn tag<A: Access, O: Object<A>>() -> u64 {

@@ -23,8 +23,8 @@ use crate::segment::{Error, Kind, Reason};
 /// locked, by the caller**, and whatever it guards may be half changed. So is everybody who locks it from then on, until
 /// [`mark_consistent`](Self::mark_consistent). Whoever dies while it waits leaves nothing.
 ///
-/// **It stays locked** when the thread that locked it ends, and when its last handle is dropped: somebody else may be meant to unlock it. Only the end of
-/// the process (or, if that has dropped all its handles of the domain, of the last one) gives it up.
+/// **It stays locked** when the thread that locked it ends, and when the last handle is dropped: somebody else may be meant to unlock it. Only the end of
+/// the process gives it up. (A process that drops a handle of a lock that it has locked stays a peer of the domain until its end.)
 ///
 /// **In a forked child** a lock that the parent has is the parent's. The child may unlock it, as anyone may.
 ///
@@ -56,7 +56,22 @@ use crate::segment::{Error, Kind, Reason};
 pub struct RawMutex {
     core: Core,
     me: Me,
-    part: Arc<Part>,
+    shared: Arc<Inner>,
+}
+
+struct Inner {
+    core: Core,
+    part: Part,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What this process has locked it keeps: so it must remain somebody.
+        let owner = self.core.owner().load().cookie();
+        if owner.is_some() && owner == self.part.known_me().map(|me| me.cookie) {
+            self.part.stay_member();
+        }
+    }
 }
 
 impl Object for RawMutex {
@@ -77,7 +92,8 @@ impl Object for RawMutex {
         let core = Core::new(part.array::<LOCK_WORDS>(0)?, part.light);
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
-        Ok(Self { core, me, part: Arc::new(part) })
+        let shared = Arc::new(Inner { core: core.clone(), part });
+        Ok(Self { core, me, shared })
     }
 }
 
@@ -126,7 +142,7 @@ impl RawMutex {
     /// It is not locked; or the kernel could not be asked whether somebody who was just about to lock it lives.
     #[inline]
     pub fn unlock(&self) -> Result<(), UnlockError> {
-        let is_alive = |owner| -> Result<bool, Error> { self.part.member()?.peer()?.is_alive(owner) };
+        let is_alive = |owner| -> Result<bool, Error> { self.shared.part.member()?.peer()?.is_alive(owner) };
         if self.core.unlock_for_anyone(is_alive)? { Ok(()) } else { Err(UnlockError::NotLocked) }
     }
 
@@ -142,12 +158,12 @@ impl RawMutex {
 
     /// Where it is, for messages.
     pub fn path(&self) -> &std::path::Path {
-        self.part.path()
+        self.shared.part.path()
     }
 
     #[inline(always)]
     fn acquire(&self, wait: Wait, refuse_itself: bool) -> Result<(), LockError<()>> {
-        let me = if self.me.is_current() { self.me } else { self.part.me()? };
+        let me = if self.me.is_current() { self.me } else { self.shared.part.me()? };
         if self.core.take_raw(me.cookie, thread::id()) {
             return Ok(());
         }
@@ -156,12 +172,12 @@ impl RawMutex {
 
     #[cold]
     fn acquire_contended(&self, wait: Wait, refuse_itself: bool) -> Result<(), LockError<()>> {
-        let peer = self.part.member()?.peer()?;
+        let peer = self.shared.part.member()?.peer()?;
         let thread = thread::id();
         if refuse_itself && self.core.is_held_by(peer.cookie(), thread) {
             return Err(LockError::Deadlock);
         }
-        let asker = Asker { peer: &peer, thread, place: self.part.place() };
+        let asker = Asker { peer: &peer, thread, place: self.shared.part.place() };
         match self.core.take_contended_raw(asker, wait) {
             Ok(acquired) if acquired.inconsistent => Err(LockError::OwnerDied(())),
             Ok(_) => Ok(()),

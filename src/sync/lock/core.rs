@@ -121,7 +121,7 @@ impl<A: Access> Core<A> {
 
 impl Core {
     #[inline(always)]
-    fn contention(&self) -> Contention<'_> {
+    pub(super) fn contention(&self) -> Contention<'_> {
         Contention {
             next: self.words.at::<2>(),
             spinner: self.words.at::<3>(),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use loom::thread::{self, JoinHandle};
 
-use super::contention::without_spinning;
+use super::contention::{Contest, Look, without_spinning};
 use super::core::{Acquired, Asker, Core, LOCK_WORDS, Refused, Wait};
-use crate::base::atomic::Ordering::Relaxed;
+use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::base::atomic::Word;
 use crate::base::explore::{explore, without_light_fences};
 use crate::base::mortal;
@@ -173,18 +173,26 @@ fn loom_the_lock_hands_over_what_was_written() {
     });
 }
 
+fn two_wait(preemptions: usize) {
+    explore(preemptions, || {
+        let guarded = Guarded::held_by(3);
+        let sleepers = [1, 2].map(|slot| spawn(&guarded, move |guarded| guarded.lock_and_change(slot)));
+        guarded.unlock();
+        join(sleepers);
+        assert_eq!(guarded.changes(), 2);
+    });
+}
+
 /// One is woken, and wakes the other.
 #[test]
 fn loom_two_sleepers() {
-    without_spinning(|| {
-        explore(2, || {
-            let guarded = Guarded::held_by(3);
-            let sleepers = [1, 2].map(|slot| spawn(&guarded, move |guarded| guarded.lock_and_change(slot)));
-            guarded.unlock();
-            join(sleepers);
-            assert_eq!(guarded.changes(), 2);
-        });
-    });
+    without_spinning(|| two_wait(2));
+}
+
+/// The one that spins is to have it next, whichever lay down first.
+#[test]
+fn loom_a_spinner_and_a_sleeper() {
+    two_wait(1);
 }
 
 /// One of two sleepers gives up, perhaps when it has been woken and somebody was faster; the other must not sleep on.
@@ -214,9 +222,81 @@ fn loom_who_gives_up_passes_the_wake_up_on() {
     without_spinning(|| one_gives_up(1, 2));
 }
 
+/// Nobody else may wait for it then.
 #[test]
 fn loom_who_gives_up_gives_up_its_reservation() {
-    one_gives_up(0, 1);
+    explore(2, || {
+        let guarded = Guarded::held_by(2);
+        let hasty = spawn(&guarded, |guarded| {
+            if guarded.try_for(1, Wait::Until(Deadline::after_naps(0))).is_ok() {
+                guarded.unlock();
+            }
+        });
+        guarded.unlock();
+        guarded.lock_and_change(2);
+        join([hasty]);
+        guarded.lock_and_change(2);
+    });
+}
+
+/// A wait for word 1 of `value` to become 0, which is then set to 1.
+struct Flag<'a> {
+    guarded: &'a Guarded,
+    /// The kernel answers no question.
+    fails: bool,
+}
+
+impl Contest for Flag<'_> {
+    type Prize = ();
+    type Error = ();
+
+    fn look(&mut self, may_take: bool) -> Look<()> {
+        let flag = &self.guarded.value[1];
+        match flag.load(Acquire) {
+            0 if !may_take => Look::Free,
+            0 if flag.compare_exchange(0, 1, Acquire, Relaxed).is_ok() => Look::Ours(()),
+            _ => Look::Busy,
+        }
+    }
+
+    fn check(&mut self) -> Result<Option<()>, ()> {
+        if self.fails { Err(()) } else { Ok(None) }
+    }
+}
+
+/// One of two sleepers is woken, and finds somebody else faster and an error; the other must not sleep on.
+#[test]
+fn loom_who_fails_passes_the_wake_up_on() {
+    fn wait(guarded: &Guarded, slot: u64, fails: bool) -> bool {
+        let me = Peer::model(slot).cookie().bits();
+        let contention = guarded.core.contention();
+        contention.wait(me, Deadline::NEVER, Light::register(), &mut Flag { guarded, fails }).is_ok()
+    }
+    fn give_back(guarded: &Guarded) {
+        guarded.value[1].store(0, Release);
+        guarded.core.contention().ring(Light::register());
+    }
+    without_spinning(|| {
+        explore(2, || {
+            let guarded = Guarded::new();
+            guarded.value[1].store(1, Relaxed);
+            let waiters = [true, false].map(|fails| {
+                spawn(&guarded, move |guarded| {
+                    let won = wait(guarded, 1 + u64::from(fails), fails);
+                    assert!(won || fails);
+                    if won {
+                        give_back(guarded);
+                    }
+                })
+            });
+            give_back(&guarded);
+            let mut faster = Flag { guarded: &guarded, fails: false };
+            if faster.look(true) == Look::Ours(()) {
+                give_back(&guarded);
+            }
+            join(waiters);
+        });
+    });
 }
 
 /// With several threads to a process: nobody is told that it waits for itself.
