@@ -9,6 +9,8 @@ pub(crate) mod lock;
 mod loom_model;
 mod mutex;
 mod once;
+#[cfg(all(test, loom))]
+mod once_loom_model;
 mod part;
 mod raw_mutex;
 mod reentrant;
