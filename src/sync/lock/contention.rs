@@ -187,7 +187,8 @@ impl Waiting<'_> {
         let usual = self.words.spins.load(Relaxed).clamp(FEWEST_SPINS, MOST_SPINS);
         let budget = if cfg!(loom) { 1 } else { 2 * usual };
         let mut prize = None;
-        let mut pause = 1;
+        // Models look twice; who pauses between would let everybody else go first.
+        let mut pause = if cfg!(loom) { 0 } else { 1 };
         let mut looks = 0;
         // The second half is with a reservation: it is short of luck, not of patience.
         while looks < 2 * budget {
@@ -202,7 +203,7 @@ impl Waiting<'_> {
             for _ in 0..pause {
                 spin();
             }
-            pause = if cfg!(loom) { 1 } else { (2 * pause).min(LONGEST_PAUSE) };
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
         // What did not pay is tried for half as long next time.
         let now = if prize.is_some() { usual + looks.div_ceil(4) - usual.div_ceil(4) } else { usual / 2 };
