@@ -255,7 +255,9 @@ fn the_last_handle_gives_up_what_was_leaked() {
 }
 
 /// Goes slowly.
-struct Late(MutexGuard<'static, u64>);
+struct Late {
+    _guard: MutexGuard<'static, u64>,
+}
 
 impl Drop for Late {
     fn drop(&mut self) {
@@ -280,7 +282,7 @@ fn a_guard_dropped_late_robs_nobody() {
                 LATE.with_borrow_mut(|late| *late = None);
             }
             let guard = mutex.lock().unwrap();
-            LATE.with_borrow_mut(|late| *late = Some(Late(guard)));
+            LATE.with_borrow_mut(|late| *late = Some(Late { _guard: guard }));
             taken.send(()).unwrap();
         });
         when_taken.recv().unwrap();

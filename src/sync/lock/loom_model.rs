@@ -13,9 +13,10 @@ use crate::base::explore::{explore, without_light_fences};
 use crate::base::mortal;
 use crate::peer::{self, Peer, Place};
 use crate::segment::region::{WordArray, Words};
-use crate::sync::bell::Deadline;
+use crate::sync::bell::{self, Deadline, LONGEST_SLICE};
 use crate::sync::thread::model;
-use crate::sys::barrier::Light;
+use crate::sys::barrier::{self, Light};
+use crate::sys::futex;
 
 const NEVER: Wait = Wait::Until(Deadline::NEVER);
 const PLACE: Place = Place { segment: 0, offset: 0 };
@@ -189,10 +190,30 @@ fn loom_two_sleepers() {
     without_spinning(|| two_wait(2));
 }
 
-/// The one that spins is to have it next, whichever lay down first.
 #[test]
 fn loom_a_spinner_and_a_sleeper() {
     two_wait(1);
+}
+
+/// If it is somebody's in particular all are woken: nobody knows where in line that one is.
+#[test]
+fn loom_all_are_woken_for_who_is_next() {
+    explore(3, || {
+        let guarded = Guarded::held_by(3);
+        guarded.core.contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
+        let sleepers = [1, 2].map(|_| {
+            spawn(&guarded, |guarded| {
+                let bell = guarded.core.contention().bell;
+                let asleep = bell::set(bell);
+                barrier::heavy();
+                if !guarded.core.owner().load().is_free() {
+                    futex::wait(bell, asleep, LONGEST_SLICE);
+                }
+            })
+        });
+        guarded.unlock();
+        join(sleepers);
+    });
 }
 
 /// One of two sleepers gives up, perhaps when it has been woken and somebody was faster; the other must not sleep on.
@@ -462,7 +483,7 @@ fn a_waiter_dies(preemptions: usize) {
 
 #[test]
 fn loom_a_sleeper_dies_at_every_store() {
-    without_spinning(|| a_waiter_dies(2));
+    without_spinning(|| a_waiter_dies(1));
 }
 
 /// The only one who waits, so that it spins and the lock is reserved for it.
