@@ -1,4 +1,6 @@
 //! Doing something once, as loom sees it.
+//!
+//! Seen to catch: the stage not set before the work; the bell not rung; the stage stored or read Relaxed; not looked at again with the lock.
 
 use std::sync::Arc;
 

@@ -1,5 +1,17 @@
 //! The lock core, as loom sees it. Threads are processes of one thread, unless a model says otherwise. loom's futex has no clock, so a lost
 //! wake-up is a deadlock; time passes only when somebody dies.
+//!
+//! Seen to catch, each seeded alone:
+//!
+//! - *Owner word*: taken, when it is free, by a load and a store, or Relaxed; given back Relaxed, or before the holder word; settled Relaxed; taken over by a store instead of
+//!   an exact exchange, from somebody alive, or without SETTLING; a thread that ends gives up what another thread of its process has.
+//! - *Raw mutex*: taken without SETTLING; unlocked while its owner settles, by a store, or Relaxed.
+//! - *Waiting*: no ring, or without its light fence; no heavy fence before the sleep, or before who leaves looks again; no look after setting the bell; the bell not set again by who was
+//!   woken and wins, lies down once more, or fails; who fails does not ring for what is free; a bell without a count; one woken where `next` is somebody in particular; `next` not
+//!   given up by who wins, or leaves, or not taken back from the dead.
+//!
+//! Seen *not* to catch, since nothing but time depends on it: a spinner that does not give up its place. Nor, since whoever comes next is told by the guard that was given back, or by the
+//! death: INCONSISTENT missing in the owner word *while it is owned*. (`tests/layout.rs` and `tests/reentrant.rs` catch that.)
 
 use std::sync::Arc;
 
