@@ -5,6 +5,10 @@ use sharedware::segment::{
     CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept, schema,
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
+use sharedware::sync::{
+    FormerRun, LockError, Mutex, MutexGuard, Once, OnceError, OnceState, RawMutex, ReentrantMutex, ReentrantMutexGuard,
+    UnlockError,
+};
 use sharedware::{Domain, Error, Lifetime, Options, Owner, ReadOnly, ReadWrite, Reason, Segment};
 
 fn send<T: Send>() {}
@@ -25,6 +29,11 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<spsc::View>();
     send_and_sync::<bytes::Ring>();
     send_and_sync::<bytes::View>();
+    send_and_sync::<Mutex<u64>>();
+    send_and_sync::<RawMutex>();
+    send_and_sync::<ReentrantMutex<u64>>();
+    send_and_sync::<Once>();
+    send_and_sync::<Once<ReadOnly>>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }
@@ -48,6 +57,31 @@ fn claims_may_move_to_a_scoped_thread() {
     send::<bytes::Record<'_>>();
 }
 
+/// That a type does not have a trait.
+macro_rules! lacks {
+    ($type:ty: $trait:ident) => {{
+        trait Ambiguous<Marker> {
+            fn chosen() {}
+        }
+        struct Both;
+        impl<T: ?Sized> Ambiguous<()> for T {}
+        impl<T: ?Sized + $trait> Ambiguous<Both> for T {}
+        // Does not compile if both apply.
+        <$type as Ambiguous<_>>::chosen();
+    }};
+}
+
+/// A lock is given back by the thread that took it.
+#[test]
+fn guards_stay_in_their_thread() {
+    lacks!(MutexGuard<'static, u64>: Send);
+    lacks!(ReentrantMutexGuard<'static, u64>: Send);
+    // It changes the value through a shared reference.
+    lacks!(ReentrantMutexGuard<'static, u64>: Sync);
+    fn sync<T: Sync>() {}
+    sync::<MutexGuard<'_, u64>>();
+}
+
 #[test]
 fn answers_and_options_are_send_and_sync() {
     send_and_sync::<Error>();
@@ -58,6 +92,7 @@ fn answers_and_options_are_send_and_sync() {
     send_and_sync::<ReadError>();
     send_and_sync::<WriteError>();
     send_and_sync::<Gone>();
+    send_and_sync::<(LockError<()>, UnlockError, OnceError, OnceState, FormerRun)>();
     send_and_sync::<PeerState>();
     send_and_sync::<WhenPeerGone>();
     send_and_sync::<bytes::Records>();
@@ -82,4 +117,8 @@ fn errors_are_errors() {
     error::<PopError>();
     error::<ReadError>();
     error::<WriteError>();
+    error::<LockError<()>>();
+    error::<UnlockError>();
+    error::<OnceError>();
+    error::<OnceError<std::io::Error>>();
 }

@@ -14,6 +14,7 @@ use sharedware::ring::{PeerState, PopError, bytes, spsc};
 use sharedware::segment::Kind;
 use sharedware::segment::schema::Schema;
 use sharedware::slot::{Slot, Slots};
+use sharedware::sync::{FormerRun, LockError, Mutex, Once, RawMutex, ReentrantMutex};
 use sharedware::{Lifetime, Options, Segment, Shared};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -303,6 +304,163 @@ fn byte_ring() {
     body.extend((72..78).map(|at| (at, word(2))));
     assert_body(&fs::read(&path).unwrap(), &body);
     assert_eq!(*consumer.recv().unwrap(), [2; 48]);
+}
+
+/// The holder word of this thread's holding of that number.
+fn held(number: u64) -> u64 {
+    let thread = fs::read_link("/proc/thread-self").unwrap();
+    thread.file_name().unwrap().to_str().unwrap().parse::<u64>().unwrap() << 32 | number
+}
+
+const INCONSISTENT: u64 = 1 << 63;
+
+#[test]
+fn mutex() {
+    let room = Room::new();
+    let first = Tick { seq: 3, price: 1.5, sym: *b"ABCD" };
+    let mutex = Mutex::create_with(&room.domain(), "x", first, &until_removed()).unwrap();
+    let file = fs::read(mutex.path()).unwrap();
+    assert_eq!(file.len() as u64, 4096 + Mutex::<Tick>::SIZE);
+    assert_header(&file, Image::part_of_value(image::MUTEX, 16, TICK, 16, 8));
+    // Tag, config, then a state of a lock and the value.
+    let rest = u64::from_le_bytes([0, 0, 0xc0, 0x3f, b'A', b'B', b'C', b'D']);
+    let mut body = vec![(0, 0x5357_0001_0000_0006), (1, 16), (2, xxh3_64(TICK.as_bytes())), (24, 3), (25, rest)];
+    assert_body(&file, &body);
+
+    let mut guard = mutex.lock().unwrap();
+    guard.seq = 4;
+    body[3].1 = 4;
+    let owned = |flags, number| [(8, my_cookie(&room) | flags), (9, held(number))];
+    assert_body(&fs::read(mutex.path()).unwrap(), &[body.clone(), owned(0, 1).to_vec()].concat());
+    drop(guard);
+    assert_body(&fs::read(mutex.path()).unwrap(), &[body.clone(), vec![(9, 1)]].concat());
+
+    // As one who panicked leaves it.
+    let panicked = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let _guard = mutex.lock();
+            panic!("holding it (as it should)");
+        });
+        thread.join()
+    });
+    assert!(panicked.is_err());
+    assert_body(&fs::read(mutex.path()).unwrap(), &[body.clone(), vec![(8, INCONSISTENT), (9, 2)]].concat());
+    let Err(LockError::OwnerDied(mut guard)) = mutex.lock() else { panic!("not told") };
+    let found = fs::read(mutex.path()).unwrap();
+    assert_eq!(
+        (word_at(&found, 4096 + 64), word_at(&found, 4096 + 72)),
+        owned(INCONSISTENT, 3).map(|word| word.1).into()
+    );
+    guard.mark_consistent();
+    let found = fs::read(mutex.path()).unwrap();
+    assert_eq!(word_at(&found, 4096 + 64), my_cookie(&room));
+}
+
+#[test]
+fn raw_mutex() {
+    let room = Room::new();
+    let mutex = RawMutex::create_with(&room.domain(), "x", &until_removed()).unwrap();
+    let file = fs::read(mutex.path()).unwrap();
+    assert_eq!(file.len() as u64, 4096 + RawMutex::SIZE);
+    assert_header(&file, Image::part(image::RAW_MUTEX, 16));
+    let tag = (0, 0x5357_0001_0000_0007);
+    assert_body(&file, &[tag]);
+    mutex.lock().unwrap();
+    assert_body(&fs::read(mutex.path()).unwrap(), &[tag, (8, my_cookie(&room)), (9, held(1))]);
+    mutex.unlock().unwrap();
+    assert_body(&fs::read(mutex.path()).unwrap(), &[tag, (9, held(1))]);
+}
+
+#[test]
+fn reentrant_mutex() {
+    let room = Room::new();
+    let mutex = ReentrantMutex::create_with(&room.domain(), "x", [7_u64; 9], &until_removed()).unwrap();
+    let file = fs::read(mutex.path()).unwrap();
+    assert_eq!(file.len() as u64, 4096 + ReentrantMutex::<[u64; 9]>::SIZE);
+    assert_header(&file, Image::part_of_value(image::REENTRANT_MUTEX, 24, "(9)<Q", 72, 8));
+    let mut body = vec![(0, 0x5357_0001_0000_0008), (1, 72), (2, xxh3_64(b"(9)<Q"))];
+    body.extend((32..41).map(|at| (at, 7)));
+    assert_body(&file, &body);
+    let guards = [mutex.lock().unwrap(), mutex.lock().unwrap()];
+    let owned = vec![(8, my_cookie(&room)), (9, held(1)), (24, 2)];
+    assert_body(&fs::read(mutex.path()).unwrap(), &[body.clone(), owned].concat());
+    drop(guards);
+    assert_body(&fs::read(mutex.path()).unwrap(), &[body, vec![(9, 1)]].concat());
+}
+
+#[test]
+fn once() {
+    let room = Room::new();
+    let once = Once::create_with(&room.domain(), "x", &until_removed()).unwrap();
+    let file = fs::read(once.path()).unwrap();
+    assert_eq!(file.len() as u64, 4096 + Once::SIZE);
+    assert_header(&file, Image::part(image::ONCE, 24));
+    let tag = (0, 0x5357_0001_0000_000e);
+    assert_body(&file, &[tag]);
+    let running = || {
+        assert_body(&fs::read(once.path()).unwrap(), &[tag, (8, my_cookie(&room)), (9, held(1)), (24, 1)]);
+        Err::<(), _>("failed")
+    };
+    once.try_call_once(|_| running()).unwrap_err();
+    assert_body(&fs::read(once.path()).unwrap(), &[tag, (9, 1), (24, 2)]);
+    once.call_once(|| {}).unwrap();
+    assert_body(&fs::read(once.path()).unwrap(), &[tag, (9, 2), (24, 3)]);
+}
+
+/// What somebody else has made, and died holding, is opened and recovered; alone and within raw bytes.
+#[test]
+fn parts_made_by_hand_are_opened() {
+    const DEAD: u64 = 77 << 13 | 5;
+    let room = Room::new();
+    let domain = room.domain();
+    let lock = image::STATE;
+
+    let mut mutex = Image::part_of_value(image::MUTEX, image::LOCK, TICK, 16, 8);
+    mutex.word(lock, DEAD).word(lock + 1, 12 << 32 | 9).word(lock + image::LOCK, 99);
+    room.put("mutex", &mutex.bytes());
+    let mut raw = Image::new(image::RAW, 4096);
+    for (at, byte) in mutex.body.iter().enumerate() {
+        raw.body[1024 + at] = *byte;
+    }
+    room.put("raw", &raw.bytes());
+    let segment = Segment::open(&domain, "raw", &Options::new()).unwrap();
+    let mutexes = [Mutex::<Tick>::open(&domain, "mutex"), Mutex::<Tick>::open_at(&domain, &segment, 1024)];
+    for mutex in mutexes.map(Result::unwrap) {
+        let Err(LockError::OwnerDied(guard)) = mutex.lock() else { panic!("not told") };
+        assert_eq!(guard.seq, 99);
+        let found = fs::read(mutex.path()).unwrap();
+        let at = if mutex.path() == segment.path() { 4096 + 1024 } else { 4096 };
+        assert_eq!((word_at(&found, at + 64), word_at(&found, at + 72)), (my_cookie(&room) | INCONSISTENT, held(10)));
+        assert_eq!(word_at(&found, at + 8 * 17), 1, "one owner was found dead");
+    }
+
+    let mut raw_mutex = Image::part(image::RAW_MUTEX, image::LOCK);
+    raw_mutex.word(lock, DEAD | INCONSISTENT | 1 << 62);
+    room.put("raw-mutex", &raw_mutex.bytes());
+    let raw_mutex = RawMutex::open(&domain, "raw-mutex").unwrap();
+    assert!(matches!(raw_mutex.lock(), Err(LockError::OwnerDied(()))));
+
+    let mut reentrant = Image::part_of_value(image::REENTRANT_MUTEX, image::LOCK + 8, "<Q", 8, 8);
+    reentrant.word(lock, INCONSISTENT).word(lock + image::LOCK, 50).word(lock + image::LOCK + 8, 4);
+    room.put("reentrant", &reentrant.bytes());
+    let reentrant = ReentrantMutex::<u64>::open(&domain, "reentrant").unwrap();
+    let Err(LockError::OwnerDied(guard)) = reentrant.lock() else { panic!("not told") };
+    assert_eq!(guard.get(), 4);
+    assert_eq!(word_at(&fs::read(reentrant.path()).unwrap(), 4096 + 8 * 24), 1, "whatever the dead left there");
+
+    for (stage, expected) in [(0, None), (1, Some(FormerRun::Died)), (2, Some(FormerRun::Failed))] {
+        let mut once = Image::part(image::ONCE, image::LOCK + 8);
+        once.word(lock + image::LOCK, stage).word(lock, if stage == 1 { DEAD } else { 0 });
+        let name = format!("once-{stage}");
+        room.put(&name, &once.bytes());
+        let once = Once::open(&domain, &name).unwrap();
+        let run = |state: &sharedware::sync::OnceState| if state.former() == expected { Ok(()) } else { Err("told") };
+        once.try_call_once(run).unwrap();
+    }
+    let mut once = Image::part(image::ONCE, image::LOCK + 8);
+    once.word(lock + image::LOCK, 3);
+    room.put("done", &once.bytes());
+    assert!(Once::open_read_only(&domain, "done").unwrap().is_completed());
 }
 
 /// The other way round: what somebody else writes by the document is what the library reads.

@@ -8,25 +8,20 @@
 //! The unsafe code here is `close_range` in a process that owns nothing but what is tested, `unshare` and `execv`.
 #![allow(unsafe_code)]
 
+#[path = "common/cases.rs"]
+mod cases;
 #[path = "common/process.rs"]
 mod process;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use cases::{Case, PATIENCE, WHILE, run_all, said};
 use process::{Child, End, Line, Outcome, exit_now, fork_bare, process_id, reap};
 use sharedware::ring::spsc::Ring;
 use sharedware::ring::{AttachError, PeerState, PopError, PushError, bytes};
 use sharedware::slot::{Slot, WriteError};
 use sharedware::{Domain, Reason};
-
-/// Longer than that is a hang.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long to look at something that must not happen.
-const WHILE: Duration = Duration::from_millis(120);
-
-type Case = fn(&Domain) -> Outcome<Option<String>>;
 
 const CASES: &[(&str, Case)] = &[
     ("a stopped process keeps what it has", stopped),
@@ -49,50 +44,7 @@ fn main() -> ExitCode {
         std::thread::sleep(PATIENCE);
         return ExitCode::SUCCESS;
     }
-    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let directory = PathBuf::from(format!("/dev/shm/sharedware-liveness-{}", process_id()));
-    let mut failures = 0;
-    for (name, case) in CASES.iter().filter(|(name, _)| name.contains(&only)) {
-        let outcome = run(&directory, *case);
-        let verdict = match outcome {
-            Ok(note) if note.is_empty() => "ok".to_owned(),
-            Ok(note) => format!("ok: {note}"),
-            Err(error) => {
-                failures += 1;
-                format!("FAILED: {error}")
-            }
-        };
-        println!("liveness: {name} ... {verdict}");
-    }
-    println!("liveness: {failures} failed");
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// One case, in a process and a directory of its own; whatever it has to say.
-fn run(directory: &PathBuf, case: Case) -> Outcome<String> {
-    std::fs::create_dir(directory)?;
-    let outcome = in_process(directory, case);
-    let left: Vec<_> = std::fs::read_dir(directory)?.flatten().map(|entry| entry.file_name()).collect();
-    std::fs::remove_dir_all(directory)?;
-    let note = outcome?;
-    ensure!(left.is_empty(), "left behind: {left:?}");
-    Ok(note)
-}
-
-fn in_process(directory: &PathBuf, case: Case) -> Outcome<String> {
-    let mut child = Child::fork(|line| {
-        let domain = Domain::new("liveness")?.in_directory(directory);
-        let note = case(&domain)?.unwrap_or_default();
-        domain.clean()?;
-        line.send(format!("+{note}").as_bytes())?;
-        Ok(())
-    })?;
-    let said = String::from_utf8(child.line.expect(Duration::from_secs(120))?)?;
-    child.join(PATIENCE).ok();
-    match said.strip_prefix('+') {
-        Some(note) => Ok(note.to_owned()),
-        None => Err(said.into()),
-    }
+    run_all("liveness", CASES)
 }
 
 const NAME: &str = "it";
@@ -117,12 +69,6 @@ fn producer(domain: &Domain) -> Outcome<Child> {
     let mut child = Child::fork(|line| produce(domain, line))?;
     said(&mut child, b"taken")?;
     Ok(child)
-}
-
-fn said(child: &mut Child, expected: &[u8]) -> Outcome {
-    let heard = child.line.expect(PATIENCE)?;
-    ensure!(heard == expected, "{}", String::from_utf8_lossy(&heard));
-    Ok(())
 }
 
 fn is_alive(state: &PeerState) -> bool {

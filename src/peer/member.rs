@@ -37,6 +37,20 @@ impl Member {
         if self.opened_as.is_current() { Ok(act(&self.opened_as)) } else { self.after_fork().map(|peer| act(&peer)) }
     }
 
+    /// The peer that this process is, unless it is a forked child that has not owned anything by this handle.
+    pub(crate) fn known(&self) -> Option<Arc<Peer>> {
+        if self.opened_as.is_current() {
+            return Some(self.opened_as.clone());
+        }
+        // Locked for good if a thread of the parent held it at the fork, see below.
+        let became = match self.became.try_lock() {
+            Ok(became) => became,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        became.clone().filter(|peer| peer.is_current())
+    }
+
     #[cold]
     fn after_fork(&self) -> Result<Arc<Peer>, Error> {
         // A thread of the parent may have held this mutex at the fork; then nobody ever lets it go here. Registering anew is
@@ -44,7 +58,12 @@ impl Member {
         let mut became = match self.became.try_lock() {
             Ok(became) => became,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.join_again(),
+            Err(TryLockError::WouldBlock) => {
+                let peer = self.join_again()?;
+                // What it will own needs it to live, and there is no place to keep it.
+                std::mem::forget(peer.clone());
+                return Ok(peer);
+            }
         };
         match &*became {
             Some(peer) if peer.is_current() => Ok(peer.clone()),

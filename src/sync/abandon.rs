@@ -1,7 +1,7 @@
 //! What becomes of guards that were leaked: with their thread's end, or with the last handle of their lock in this process, they count as held by
 //! the dead.
 //!
-//! Their process lives, so nobody else could tell.
+//! Their process lives, so nobody else could tell. (Models leave this out: it is a list of this process alone.)
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -21,6 +21,9 @@ static OPEN: Mutex<Vec<Weak<dyn Abandon>>> = Mutex::new(Vec::new());
 
 /// To be called with what was just opened.
 pub(crate) fn register<T: Abandon>(opened: &Arc<T>) {
+    if cfg!(loom) {
+        return;
+    }
     let _gate = fork::gate();
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|known| known.strong_count() > 0);
@@ -30,7 +33,11 @@ pub(crate) fn register<T: Abandon>(opened: &Arc<T>) {
 
 /// To be called by a thread that ends.
 pub(crate) fn thread_ended(thread: u32) {
-    for open in still_open() {
+    let open = {
+        let _gate = fork::gate();
+        still_open(&OPEN.lock().unwrap_or_else(PoisonError::into_inner))
+    };
+    for open in open {
         open.abandon(Some(thread));
     }
 }
@@ -38,13 +45,21 @@ pub(crate) fn thread_ended(thread: u32) {
 /// To be called with what is being dropped. (Guards borrow handles, so those that are left were leaked; unless another handle of the same place lent
 /// them.)
 pub(crate) fn handle_dropped<T: Abandon>(dropped: &T) {
-    if !still_open().iter().any(|open| open.place() == dropped.place()) {
+    if cfg!(loom) {
+        return;
+    }
+    let _gate = fork::gate();
+    let known = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = still_open(&known);
+    if !open.iter().any(|open| open.place() == dropped.place()) {
+        // Still under the lock: nobody can open it anew meanwhile, and lend guards that are not leaked.
         dropped.abandon(None);
     }
+    drop(known);
+    // Only now, since they may be the last ones.
+    drop(open);
 }
 
-fn still_open() -> Vec<Arc<dyn Abandon>> {
-    let _gate = fork::gate();
-    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+fn still_open(open: &[Weak<dyn Abandon>]) -> Vec<Arc<dyn Abandon>> {
     open.iter().filter_map(Weak::upgrade).collect()
 }

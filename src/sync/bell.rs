@@ -26,14 +26,34 @@ pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(20);
 
 /// Until when to wait.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline {
+    /// For ever, if there is none.
+    at: Option<Instant>,
+    /// Models have no clock: after so many naps of this thread.
+    #[cfg(loom)]
+    naps: Option<u64>,
+}
 
 impl Deadline {
-    pub(crate) const NEVER: Self = Self(None);
+    pub(crate) const NEVER: Self = Self::at(None);
+
+    const fn at(at: Option<Instant>) -> Self {
+        Self {
+            at,
+            #[cfg(loom)]
+            naps: None,
+        }
+    }
 
     /// This long from now; for ever, if that is beyond what the clock can tell.
     pub(crate) fn after(timeout: Duration) -> Self {
-        Self(Instant::now().checked_add(timeout))
+        Self::at(Instant::now().checked_add(timeout))
+    }
+
+    /// After the thread that asks has napped so often; the last nap may end at any moment.
+    #[cfg(all(test, loom))]
+    pub(crate) fn after_naps(naps: u64) -> Self {
+        Self { at: None, naps: Some(futex::naps() + naps) }
     }
 
     /// Whether it is over.
@@ -43,7 +63,15 @@ impl Deadline {
 
     /// How much of `slice` is left to wait; `None`: it is over.
     pub(crate) fn left(self, slice: Duration) -> Option<Duration> {
-        let Some(at) = self.0 else { return Some(slice) };
+        #[cfg(loom)]
+        if let Some(end) = self.naps {
+            return match end.saturating_sub(futex::naps()) {
+                0 => None,
+                1 => Some(futex::ANY_MOMENT),
+                _ => Some(slice),
+            };
+        }
+        let Some(at) = self.at else { return Some(slice) };
         let left = at.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| left.min(slice))
     }

@@ -28,6 +28,9 @@ pub enum LockError<G> {
     /// This very thread has it: waiting would never end.
     #[error("this thread holds the lock already: waiting for itself would never end; drop the guard first")]
     Deadlock,
+    /// This thread has it so often already that one more guard cannot be counted ([`ReentrantMutex`](super::ReentrantMutex) only).
+    #[error("this thread holds the lock already, with more guards than can be counted: drop some")]
+    TooDeep,
     /// The system refuses.
     #[error(transparent)]
     Segment(#[from] Box<Error>),
@@ -60,6 +63,7 @@ impl<G> LockError<G> {
             Self::WouldBlock { owner } => LockError::WouldBlock { owner },
             Self::TimedOut { owner } => LockError::TimedOut { owner },
             Self::Deadlock => LockError::Deadlock,
+            Self::TooDeep => LockError::TooDeep,
             Self::Segment(error) => LockError::Segment(error),
         }
     }
@@ -73,6 +77,7 @@ impl<G> std::fmt::Debug for LockError<G> {
             Self::WouldBlock { owner } => f.debug_struct("WouldBlock").field("owner", owner).finish(),
             Self::TimedOut { owner } => f.debug_struct("TimedOut").field("owner", owner).finish(),
             Self::Deadlock => f.write_str("Deadlock"),
+            Self::TooDeep => f.write_str("TooDeep"),
             Self::Segment(error) => f.debug_tuple("Segment").field(error).finish(),
         }
     }
@@ -84,10 +89,23 @@ impl<G> From<Error> for LockError<G> {
     }
 }
 
-/// Nobody holds the lock that was to be unlocked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the lock is not held: there is nothing to unlock")]
-pub struct NotLocked;
+/// Why a raw mutex was not unlocked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnlockError {
+    /// Nobody has it.
+    #[error("the lock is not held: there is nothing to unlock")]
+    NotLocked,
+    /// The system refuses.
+    #[error(transparent)]
+    Segment(#[from] Box<Error>),
+}
+
+impl From<Error> for UnlockError {
+    fn from(error: Error) -> Self {
+        Self::Segment(Box::new(error))
+    }
+}
 
 pub(crate) fn by(owner: Option<&PeerInfo>) -> String {
     owner.map_or_else(String::new, |peer| format!(" by pid {} ({})", peer.pid, peer.command))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::abandon::{self, Abandon};
 use super::error::LockError;
-use super::lock::{Asker, Core, LOCK_WORDS, Me, Refused, Wait};
+use super::lock::{Acquired, Asker, Core, Holding, LOCK_WORDS, Me, Refused, Wait};
 use super::part::Part;
 use super::thread;
 use crate::peer::{Cookie, Peer, PeerInfo, Place};
@@ -23,21 +23,33 @@ pub(crate) struct Lock {
 struct Inner {
     part: Part,
     core: Core,
-    me: Me,
 }
 
 /// How a guard holds a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
     me: Me,
+    /// Which holding this is: one that was given up for lost, at the end of its thread, may still have a guard in a thread-local.
+    holding: Holding,
     inconsistent: bool,
     /// The thread was panicking before.
     panicking: bool,
 }
 
 impl Held {
+    /// The thread has begun to panic since.
+    pub(crate) fn is_broken(&self) -> bool {
+        !self.panicking && std::thread::panicking()
+    }
+
     pub(crate) fn is_consistent(&self) -> bool {
         !self.inconsistent
+    }
+
+    /// Whether this is still so: not in a forked child, and not after it was given up for lost.
+    #[inline(always)]
+    fn is_current(&self, core: &Core) -> bool {
+        self.me.is_current() && core.holder().load() == self.holding
     }
 }
 
@@ -46,7 +58,7 @@ impl Lock {
         let core = Core::new(part.array::<LOCK_WORDS>(0)?, part.light);
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
-        let shared = Arc::new(Inner { part, core: core.clone(), me });
+        let shared = Arc::new(Inner { part, core: core.clone() });
         abandon::register(&shared);
         Ok(Self { core, me, shared })
     }
@@ -70,8 +82,8 @@ impl Lock {
     pub(crate) fn acquire(&self, wait: Wait) -> Result<Held, LockError<Held>> {
         let me = self.me()?;
         let panicking = std::thread::panicking();
-        if self.core.take(me.cookie, thread::id()) {
-            return Ok(Held { me, inconsistent: false, panicking });
+        if let Some(holding) = self.core.take_holding(me.cookie, thread::id()) {
+            return Ok(Held { me, holding, inconsistent: false, panicking });
         }
         self.acquire_contended(me, panicking, wait)
     }
@@ -82,10 +94,10 @@ impl Lock {
         let peer = part.member()?.peer()?;
         let asker = Asker { peer: &peer, thread: thread::id(), place: part.place() };
         match self.core.take_contended(asker, wait) {
-            Ok(acquired) if acquired.inconsistent => {
-                Err(LockError::OwnerDied(Held { me, inconsistent: true, panicking }))
+            Ok(Acquired { inconsistent }) => {
+                let held = Held { me, holding: self.core.holder().load(), inconsistent, panicking };
+                if inconsistent { Err(LockError::OwnerDied(held)) } else { Ok(held) }
             }
-            Ok(_) => Ok(Held { me, inconsistent: false, panicking }),
             Err(refused) => Err(explain(refused, &peer)),
         }
     }
@@ -93,24 +105,51 @@ impl Lock {
     /// Gives the lock back, unless this is a forked child of who has it.
     #[inline(always)]
     pub(crate) fn release(&self, held: &Held) {
-        if held.me.is_current() {
+        if held.is_current(&self.core) {
             // Who panics in the middle leaves what it guards as one who dies.
-            let broken = !held.panicking && std::thread::panicking();
-            self.core.give_back(held.inconsistent || broken);
+            self.core.give_back(held.inconsistent || held.is_broken());
         }
+    }
+
+    /// How this thread holds it, if it does.
+    pub(crate) fn held_here(&self) -> Result<Option<Held>, Error> {
+        let me = self.me()?;
+        if !self.core.is_held_by(me.cookie, thread::id()) {
+            return Ok(None);
+        }
+        let (holding, inconsistent) = (self.core.holder().load(), self.core.owner().load().is_inconsistent());
+        Ok(Some(Held { me, holding, inconsistent, panicking: std::thread::panicking() }))
+    }
+
+    /// Whether it is still held so: not in a forked child, and not after it was given up for lost.
+    pub(crate) fn is_current(&self, held: &Held) -> bool {
+        held.is_current(&self.core)
+    }
+
+    /// Whether what it guards is whole, as far as its owner, who asks, knows.
+    pub(crate) fn is_consistent_now(&self) -> bool {
+        !self.core.owner().load().is_inconsistent()
+    }
+
+    /// Says that what it guards is whole or is not, with one of several guards of the same holding.
+    pub(crate) fn declare(&self, held: &Held, inconsistent: bool) {
+        if held.is_current(&self.core) {
+            self.core.declare(held.me.cookie, inconsistent);
+        }
+    }
+
+    /// Gives it back with the last of several guards of the same holding.
+    pub(crate) fn release_last(&self, held: &Held) {
+        let inconsistent = !self.is_consistent_now();
+        self.release(&Held { inconsistent, ..*held });
     }
 
     /// Says that what it guards is whole.
     pub(crate) fn mark_consistent(&self, held: &mut Held) {
-        if held.inconsistent && held.me.is_current() {
+        if held.inconsistent && held.is_current(&self.core) {
             held.inconsistent = false;
-            self.core.mark_consistent(held.me.cookie);
+            self.core.declare(held.me.cookie, false);
         }
-    }
-
-    /// Whether this thread has it.
-    pub(crate) fn is_held_here(&self) -> Result<bool, Error> {
-        Ok(self.core.is_held_by(self.me()?.cookie, thread::id()))
     }
 
     pub(crate) fn is_locked(&self) -> bool {
@@ -135,8 +174,9 @@ impl Abandon for Inner {
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        if self.me.is_current() {
-            self.core.abandon(self.me.cookie, thread);
+        // In a forked child: what the child has taken, not what its parent had.
+        if let Some(me) = self.part.known_me() {
+            self.core.abandon(me.cookie, thread);
         }
     }
 }

@@ -8,9 +8,17 @@ pub(crate) mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;
 mod mutex;
+mod once;
+#[cfg(all(test, loom))]
+mod once_loom_model;
 mod part;
+mod raw_mutex;
+mod reentrant;
 pub(crate) mod spin;
 mod thread;
 
-pub use error::{LockError, NotLocked};
+pub use error::{LockError, UnlockError};
 pub use mutex::{Mutex, MutexGuard};
+pub use once::{FormerRun, Once, OnceError, OnceState};
+pub use raw_mutex::RawMutex;
+pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};

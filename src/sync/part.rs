@@ -99,6 +99,14 @@ impl<A: Access> Part<A> {
         self.state.array(from).ok_or_else(missing)
     }
 
+    /// A part without a segment, for models; opened by the peer of that slot.
+    #[cfg(all(test, loom))]
+    pub(crate) fn model(state: Words<A>, slot: u64) -> Self {
+        let place = Place { segment: 0, offset: 0 };
+        let member = A::WRITABLE.then(|| Member::model(slot));
+        Self { config: [0; CONFIG_WORDS], state, light: Light::register(), place, path: PathBuf::new(), member }
+    }
+
     /// Where it is, for those who look who waits for what.
     pub(crate) fn place(&self) -> Place {
         self.place
@@ -123,6 +131,16 @@ impl Part {
     /// This process, as it owns things; also in a forked child.
     pub(crate) fn me(&self) -> Result<Me, Error> {
         self.member()?.with(Me::of)
+    }
+
+    /// The same, if this process has ever owned anything here.
+    pub(crate) fn known_me(&self) -> Option<Me> {
+        self.member.as_ref()?.known().map(|peer| Me::of(&peer))
+    }
+
+    /// Has this process live on as a member until its end, whatever becomes of its handles.
+    pub(crate) fn stay_member(&self) {
+        std::mem::forget(self.member.as_ref().and_then(Member::known));
     }
 }
 
@@ -187,14 +205,14 @@ pub(crate) fn create_at<O: Object>(
 }
 
 /// Opens an object within a raw segment.
-pub(crate) fn open_at<O: Object>(domain: &Domain, segment: &Segment, offset: u64) -> Result<O, Error> {
+pub(crate) fn open_at<A: Access, O: Object<A>>(domain: &Domain, segment: &Segment<A>, offset: u64) -> Result<O, Error> {
     check_raw(segment)?;
-    let member = Member::join(domain)?;
-    over(segment, offset, Some(member))
+    let member = if A::WRITABLE { Some(Member::join(domain)?) } else { None };
+    over(segment, offset, member)
 }
 
 /// Parts may be put into raw segments only: the others are arranged already.
-fn check_raw(segment: &Segment) -> Result<(), Error> {
+fn check_raw<A: Access>(segment: &Segment<A>) -> Result<(), Error> {
     let found = segment.kind();
     if found == Kind::RAW { Ok(()) } else { Err(segment.error(Reason::Kind { expected: Kind::RAW, found })) }
 }
@@ -348,3 +366,44 @@ macro_rules! constructors {
     };
 }
 pub(crate) use constructors;
+
+/// The ways to open an object for looking only, the same for all that have something to see.
+macro_rules! read_only_constructors {
+    ($called:literal) => {
+        #[doc = concat!("Opens ", $called, " by its name, for looking only: that needs no right to write.")]
+        ///
+        /// # Errors
+        ///
+        /// There is none, or what is there is something else, of another type, spoilt, or not ours to read.
+        pub fn open_read_only(domain: &crate::Domain, name: &str) -> Result<Self, crate::Error> {
+            crate::sync::part::open(domain, name, &crate::Options::new())
+        }
+
+        /// As [`open_read_only`](Self::open_read_only), with options.
+        ///
+        /// # Errors
+        ///
+        /// As for [`open_read_only`](Self::open_read_only).
+        pub fn open_read_only_with(
+            domain: &crate::Domain,
+            name: &str,
+            options: &crate::Options,
+        ) -> Result<Self, crate::Error> {
+            crate::sync::part::open(domain, name, options)
+        }
+
+        #[doc = concat!("Opens ", $called, " within a raw segment, for looking only.")]
+        ///
+        /// # Errors
+        ///
+        /// There is none, or what is there is something else, of another type, or spoilt.
+        pub fn open_read_only_at(
+            domain: &crate::Domain,
+            segment: &crate::Segment<crate::ReadOnly>,
+            offset: u64,
+        ) -> Result<Self, crate::Error> {
+            crate::sync::part::open_at(domain, segment, offset)
+        }
+    };
+}
+pub(crate) use read_only_constructors;

@@ -87,6 +87,7 @@ mod model {
 
     loom::thread_local! {
         pub(super) static SLICES_SEEN: Cell<u64> = Cell::new(0);
+        pub(super) static NAPS: Cell<u64> = Cell::new(0);
     }
 }
 
@@ -95,8 +96,19 @@ fn key<A: Access>(word: &Word<A>) -> usize {
     core::ptr::from_ref(word).addr()
 }
 
+/// A nap of that length ends when nothing else happens, as if time had passed for this thread alone.
 #[cfg(loom)]
-pub(crate) fn wait<A: Access>(word: &Word<A>, expected: u32, _limit: Duration) -> Woken {
+pub(crate) const ANY_MOMENT: Duration = Duration::from_nanos(1);
+
+/// How often this thread has napped.
+#[cfg(loom)]
+pub(crate) fn naps() -> u64 {
+    model::NAPS.with(std::cell::Cell::get)
+}
+
+#[cfg(loom)]
+pub(crate) fn wait<A: Access>(word: &Word<A>, expected: u32, limit: Duration) -> Woken {
+    model::NAPS.with(|naps| naps.set(naps.get() + 1));
     let mut bed = model::BED.0.lock().unwrap();
     if word.load(crate::base::atomic::Ordering::SeqCst) as u32 != expected {
         return Woken::Otherwise;
@@ -104,6 +116,14 @@ pub(crate) fn wait<A: Access>(word: &Word<A>, expected: u32, _limit: Duration) -
     bed.sleeps += 1;
     let me = (bed.sleeps, key(word));
     bed.asleep.push_back(me);
+    if limit == ANY_MOMENT {
+        drop(bed);
+        loom::thread::yield_now();
+        let mut bed = model::BED.0.lock().unwrap();
+        let woken = !bed.asleep.contains(&me);
+        bed.asleep.retain(|sleeper| *sleeper != me);
+        return if woken { Woken::Otherwise } else { Woken::ByTime };
+    }
     while bed.asleep.contains(&me) {
         if bed.slices != model::SLICES_SEEN.with(std::cell::Cell::get) {
             model::SLICES_SEEN.with(|seen| seen.set(seen.get() + 1));

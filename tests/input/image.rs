@@ -43,6 +43,15 @@ pub(crate) const PEERS: u32 = 2;
 pub(crate) const SLOTS: u32 = 3;
 pub(crate) const SPSC: u32 = 4;
 pub(crate) const BYTES: u32 = 5;
+pub(crate) const MUTEX: u32 = 6;
+pub(crate) const RAW_MUTEX: u32 = 7;
+pub(crate) const REENTRANT_MUTEX: u32 = 8;
+pub(crate) const ONCE: u32 = 14;
+
+/// Words of a part before its state.
+pub(crate) const STATE: usize = 8;
+/// Words of a lock core.
+pub(crate) const LOCK: usize = 16;
 
 impl Image {
     /// A valid segment of version 1 of a kind, until removed, mode 0600, with a body of zeros, all committed.
@@ -102,6 +111,21 @@ impl Image {
         // Slots, and wait records behind them.
         let mut image = Self::new(PEERS, 4096 * 64 + 4096 * 64);
         image.u32(KIND_VERSION, 2).geometry(0, 4096).geometry(1, first_incarnation).geometry(2, 4096);
+        image
+    }
+
+    /// A part that stands alone, with a state of so many words, all 0.
+    pub(crate) fn part(kind: u32, state: usize) -> Self {
+        let mut image = Self::new(kind, (STATE + state).next_multiple_of(8) * 8);
+        image.word(0, 0x5357 << 48 | 1 << 32 | u64::from(kind));
+        image
+    }
+
+    /// The same with a value, which is behind `before` words of the state.
+    pub(crate) fn part_of_value(kind: u32, before: usize, schema: &str, size: u32, align: u32) -> Self {
+        let value = usize::try_from(size).unwrap().div_ceil(64) * 8;
+        let mut image = Self::part(kind, before + value);
+        image.schema(schema, size, align).word(1, size.into()).word(2, xxh3_64(schema.as_bytes()));
         image
     }
 

@@ -4,7 +4,9 @@ use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE};
 use crate::base::atomic::Ordering::Relaxed;
 use crate::base::atomic::{Word, spin};
 use crate::sys::barrier::{self, Light};
-use crate::sys::{futex, process};
+use crate::sys::futex;
+#[cfg(not(loom))]
+use crate::sys::process;
 
 /// What a look at the contested thing showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,35 @@ impl Contention<'_> {
     }
 }
 
+#[cfg(not(loom))]
+fn can_spin() -> bool {
+    process::cores() > 1
+}
+
+#[cfg(loom)]
+pub(crate) use model::{can_spin, without_spinning};
+
+/// Models of sleeping are large enough without.
+#[cfg(loom)]
+mod model {
+    use std::cell::Cell;
+
+    thread_local! {
+        static SPIN: Cell<bool> = const { Cell::new(true) };
+    }
+
+    pub(crate) fn can_spin() -> bool {
+        SPIN.get()
+    }
+
+    /// Explores models in which everybody goes to sleep at once.
+    pub(crate) fn without_spinning(explore: impl FnOnce()) {
+        SPIN.set(false);
+        explore();
+        SPIN.set(true);
+    }
+}
+
 struct Waiting<'a> {
     words: Contention<'a>,
     me: u64,
@@ -150,13 +181,14 @@ impl Waiting<'_> {
 
     /// Spins, unless somebody does already, or nobody could run meanwhile.
     fn spin<C: Contest>(&mut self, contest: &mut C) -> Option<C::Prize> {
-        if process::cores() == 1 || self.words.spinner.compare_exchange(0, self.me, Relaxed, Relaxed).is_err() {
+        if !can_spin() || self.words.spinner.compare_exchange(0, self.me, Relaxed, Relaxed).is_err() {
             return None;
         }
         let usual = self.words.spins.load(Relaxed).clamp(FEWEST_SPINS, MOST_SPINS);
         let budget = if cfg!(loom) { 1 } else { 2 * usual };
         let mut prize = None;
-        let mut pause = 1;
+        // Models look twice; who pauses between would let everybody else go first.
+        let mut pause = if cfg!(loom) { 0 } else { 1 };
         let mut looks = 0;
         // The second half is with a reservation: it is short of luck, not of patience.
         while looks < 2 * budget {
@@ -171,7 +203,7 @@ impl Waiting<'_> {
             for _ in 0..pause {
                 spin();
             }
-            pause = if cfg!(loom) { 1 } else { (2 * pause).min(LONGEST_PAUSE) };
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
         // What did not pay is tried for half as long next time.
         let now = if prize.is_some() { usual + looks.div_ceil(4) - usual.div_ceil(4) } else { usual / 2 };

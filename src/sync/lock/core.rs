@@ -5,7 +5,7 @@ use super::contention::{Contention, Contest, Look};
 use super::owner::{HolderWord, Holding, Owner, OwnerWord};
 use crate::base::access::{Access, ReadWrite};
 use crate::base::atomic::Ordering::Relaxed;
-use crate::base::atomic::Word;
+use crate::base::atomic::{Word, spin};
 use crate::peer::{Cookie, Peer, Place, WaitRecord};
 use crate::segment::Error;
 use crate::segment::region::WordArray;
@@ -121,7 +121,7 @@ impl<A: Access> Core<A> {
 
 impl Core {
     #[inline(always)]
-    fn contention(&self) -> Contention<'_> {
+    pub(super) fn contention(&self) -> Contention<'_> {
         Contention {
             next: self.words.at::<2>(),
             spinner: self.words.at::<3>(),
@@ -133,20 +133,48 @@ impl Core {
     /// Takes the lock if it is free, consistent and not reserved.
     #[inline(always)]
     pub(crate) fn take(&self, me: Cookie, thread: u32) -> bool {
+        self.take_holding(me, thread).is_some()
+    }
+
+    /// The same; tells which holding it is.
+    #[inline(always)]
+    pub(crate) fn take_holding(&self, me: Cookie, thread: u32) -> Option<Holding> {
         if self.contention().is_reserved() || !self.owner().take(me) {
+            return None;
+        }
+        Some(self.holder().begin(thread))
+    }
+
+    /// The same of a raw mutex.
+    #[inline(always)]
+    pub(crate) fn take_raw(&self, me: Cookie, thread: u32) -> bool {
+        if self.contention().is_reserved() || !self.owner().take_unsettled(Owner::FREE, me) {
             return false;
         }
         self.holder().begin(thread);
+        self.owner().settle(me, false);
         true
     }
 
     /// Takes the lock, also when it is not free for the taking.
     #[cold]
     pub(crate) fn take_contended(&self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
-        let mut locking = Locking { core: self, asker, record: None };
+        if matches!(wait, Wait::Until(_)) && self.is_held_by(asker.peer.cookie(), asker.thread) {
+            return Err(Refused::Deadlock);
+        }
+        self.contend(Locking { core: self, asker, raw: false, record: None }, wait)
+    }
+
+    /// The same of a raw mutex. Who has it may wait for it: others may unlock it.
+    #[cold]
+    pub(crate) fn take_contended_raw(&self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
+        self.contend(Locking { core: self, asker, raw: true, record: None }, wait)
+    }
+
+    fn contend(&self, mut locking: Locking<'_>, wait: Wait) -> Result<Acquired, Refused> {
+        let asker = locking.asker;
         let taken = match wait {
             Wait::Not => locking.at_once()?,
-            Wait::Until(_) if self.is_held_by(asker.peer.cookie(), asker.thread) => return Err(Refused::Deadlock),
             Wait::Until(deadline) => {
                 let me = asker.peer.cookie().bits();
                 let outcome = self.contention().wait(me, deadline, self.light, &mut locking);
@@ -160,7 +188,9 @@ impl Core {
         self.holder().begin(asker.thread);
         if taken.over {
             count(self.recovered());
-            self.owner().settle(asker.peer.cookie(), true);
+        }
+        if taken.over || locking.raw {
+            self.owner().settle(asker.peer.cookie(), taken.inconsistent);
         }
         Ok(Acquired { inconsistent: taken.inconsistent })
     }
@@ -173,21 +203,41 @@ impl Core {
         self.contention().ring(self.light);
     }
 
-    /// Says that the data is whole. The caller owns the lock.
-    pub(crate) fn mark_consistent(&self, me: Cookie) {
-        self.owner().settle(me, false);
+    /// Says that the data is whole, or is not. The caller owns the lock.
+    pub(crate) fn declare(&self, me: Cookie, inconsistent: bool) {
+        self.owner().settle(me, inconsistent);
     }
 
-    /// Gives the lock back, whoever has it; `false` if nobody has.
-    pub(crate) fn unlock_for_anyone(&self, me: Cookie) -> bool {
+    /// Says that the data is whole. The caller owns the lock.
+    pub(crate) fn mark_consistent(&self, me: Cookie) {
+        self.declare(me, false);
+    }
+
+    /// Gives a raw mutex back, whoever has it; `false` if nobody has. `is_alive` is asked of who is just taking it.
+    pub(crate) fn unlock_for_anyone<E>(&self, is_alive: impl Fn(Cookie) -> Result<bool, E>) -> Result<bool, E> {
+        let mut patience = Patience::new();
         loop {
             let found = self.owner().load();
-            if found.is_free() {
-                return false;
+            let Some(owner) = found.cookie() else { return Ok(false) };
+            // Who is just taking it writes two more words, and must not find itself robbed between.
+            if found.is_settling() && patience.wait(|| is_alive(owner))? {
+                continue;
             }
-            if self.owner().take_away(found, me) {
-                self.give_back(found.is_inconsistent());
-                return true;
+            if self.owner().give_back_found(found) {
+                self.contention().ring(self.light);
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Says that what a raw mutex guards is whole, whoever has it.
+    pub(crate) fn mark_consistent_for_anyone(&self) {
+        loop {
+            let found = self.owner().load();
+            // Who is just taking it is about to be told, and may say so itself.
+            let marked = found.is_inconsistent() && !found.is_settling();
+            if !marked || self.owner().mark_found_consistent(found) {
+                return;
             }
         }
     }
@@ -206,26 +256,61 @@ impl Core {
     }
 }
 
+/// Waiting for what takes a living process two stores.
+struct Patience(u32);
+
+impl Patience {
+    fn new() -> Self {
+        Self(0)
+    }
+
+    /// Waits a moment; asks now and then, more and more slowly, whether that process is alive. `false`: it is not.
+    fn wait<E>(&mut self, is_alive: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
+        const TURNS: u32 = if cfg!(loom) { 1 } else { 100 };
+        self.0 = self.0.saturating_add(1);
+        if self.0 < TURNS {
+            spin();
+            return Ok(true);
+        }
+        let alive = is_alive()?;
+        if alive {
+            // It is not running, or stopped.
+            #[cfg(not(loom))]
+            std::thread::sleep(std::time::Duration::from_micros(u64::from(self.0.min(1000))));
+            #[cfg(loom)]
+            spin();
+        }
+        Ok(alive)
+    }
+}
+
+/// Counts, for people. (Models leave out what only people look at.)
 fn count(word: &Word) {
+    if cfg!(loom) {
+        return;
+    }
     word.store(word.load(Relaxed).wrapping_add(1), Relaxed);
 }
 
 /// How a contended lock was taken.
 struct Taken {
     inconsistent: bool,
-    /// From a dead owner: it is to be settled.
+    /// From a dead owner.
     over: bool,
 }
 
 struct Locking<'a> {
     core: &'a Core,
     asker: Asker<'a>,
+    /// Anyone may unlock it.
+    raw: bool,
     record: Option<WaitRecord<'a>>,
 }
 
 impl Locking<'_> {
     fn take_found(&self, found: Owner) -> Option<Taken> {
-        let taken = self.core.owner().take_found(found, self.asker.peer.cookie());
+        let (owner, me) = (self.core.owner(), self.asker.peer.cookie());
+        let taken = if self.raw { owner.take_unsettled(found, me) } else { owner.take_found(found, me) };
         // Anything but zero is not as a living owner left it.
         taken.then(|| Taken { inconsistent: found != Owner::FREE, over: false })
     }
@@ -245,6 +330,9 @@ impl Locking<'_> {
 
     /// Notes, for people, since when this holding has been seen.
     fn note_holding(&self) {
+        if cfg!(loom) {
+            return;
+        }
         let (seen, at) = (self.core.words.at::<10>(), self.core.words.at::<11>());
         let holding = self.core.holder().load();
         if holding.thread() != 0 && seen.load(Relaxed) != holding.bits() {

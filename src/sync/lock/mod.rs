@@ -15,6 +15,9 @@
 
 pub(crate) mod contention;
 pub(crate) mod core;
+#[cfg(all(test, loom))]
+mod loom_model;
 pub(crate) mod owner;
 
-pub(crate) use core::{Asker, Core, LOCK_WORDS, Me, Refused, Wait};
+pub(crate) use core::{Acquired, Asker, Core, LOCK_WORDS, Me, Refused, Wait};
+pub(crate) use owner::Holding;

@@ -11,16 +11,19 @@ use crate::peer::Cookie;
 /// | --- | --- |
 /// | 0..61 | the cookie of the process that owns the lock; 0: free |
 /// | 61 | 0 |
-/// | 62 | settling: just taken from a dead owner, so the holder word is not yet the new owner's |
+/// | 62 | settling: just taken, and the holder word is not yet the new owner's |
 /// | 63 | inconsistent: an owner died, and nobody has said since that the data is whole |
 ///
 /// | from | to | who |
 /// | --- | --- | --- |
-/// | free, inconsistent or not | owned, the same | anyone |
+/// | free, inconsistent or not | owned, the same; settling if it is a raw mutex's | anyone |
 /// | owned | free, inconsistent or not | the owner, by a plain store through its guard |
 /// | owned by a dead process | owned, inconsistent, settling | anyone |
-/// | owned | owned, settling | anyone who unlocks a raw mutex |
-/// | settling | the same without it, or free | its owner |
+/// | settling | the same without it | its owner, by a plain store |
+/// | owned, not settling unless its owner is dead | free, the same | anyone who unlocks a raw mutex |
+///
+/// While a lock is free nobody's thread is in its holder word, unless it is a raw mutex's: of that whoever unlocks it is not who writes the holder
+/// word, so a new owner settles first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner(u64);
 
@@ -47,6 +50,10 @@ impl Owner {
     #[inline(always)]
     pub(crate) fn is_inconsistent(self) -> bool {
         self.0 & INCONSISTENT != 0
+    }
+
+    pub(crate) fn is_settling(self) -> bool {
+        self.0 & SETTLING != 0
     }
 
     /// Owned by this process, and the holder word tells by which thread.
@@ -95,11 +102,25 @@ impl OwnerWord<'_> {
         self.0.compare_exchange(found.0, cookie.bits() | INCONSISTENT | SETTLING, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock from who was found to own it and lives, to unlock it in its place. To be settled or given back.
-    pub(crate) fn take_away(self, found: Owner, cookie: Cookie) -> bool {
-        let taken = cookie.bits() | SETTLING | found.0 & INCONSISTENT;
-        // Acquire: what the owner wrote is before what the next one reads.
-        self.0.compare_exchange(found.0, taken, Acquire, Relaxed).is_ok()
+    /// Takes a raw mutex as it was found: free. Keeps the mark of inconsistency. To be settled.
+    #[inline(always)]
+    pub(crate) fn take_unsettled(self, found: Owner, cookie: Cookie) -> bool {
+        debug_assert!(found.is_free());
+        let taken = Owner::owned(cookie).inconsistent(found.0 != 0);
+        // Acquire: as in `take`.
+        self.0.compare_exchange(found.0, taken.0 | SETTLING, Acquire, Relaxed).is_ok()
+    }
+
+    /// Gives a raw mutex back, whoever owns it, if it is as it was found.
+    pub(crate) fn give_back_found(self, found: Owner) -> bool {
+        // Release: pairs with `take_unsettled`. (What its owner wrote before it settled comes along: this is an exchange.)
+        self.0.compare_exchange(found.0, Owner::FREE.inconsistent(found.is_inconsistent()).0, Release, Relaxed).is_ok()
+    }
+
+    /// Takes the mark of inconsistency off a raw mutex, if it is as it was found.
+    pub(crate) fn mark_found_consistent(self, found: Owner) -> bool {
+        // Release: what whoever repaired the data wrote is before what the next one reads.
+        self.0.compare_exchange(found.0, found.inconsistent(false).0, Release, Relaxed).is_ok()
     }
 
     /// Settles, or marks the data as consistent or not. The caller owns the lock.
@@ -116,7 +137,8 @@ impl OwnerWord<'_> {
     }
 }
 
-/// What a holder word holds: `thread (32 bits) << 32 | number of the holding (32 bits)`. The thread is 0 while nobody holds the lock.
+/// What a holder word holds: `thread (32 bits) << 32 | number of the holding (32 bits)`. The thread is 0 while nobody holds the lock (of a raw mutex:
+/// it stays that of the last owner).
 ///
 /// Written by the owner only. The number goes on from holding to holding, so two looks at the same word are looks at the same holding (unless it
 /// went round).
@@ -151,9 +173,11 @@ impl<A: Access> HolderWord<'_, A> {
 impl HolderWord<'_> {
     /// Another holding, by this thread.
     #[inline(always)]
-    pub(crate) fn begin(self, thread: u32) {
+    pub(crate) fn begin(self, thread: u32) -> Holding {
         let number = self.load().number().wrapping_add(1);
-        self.0.store(u64::from(thread) << 32 | u64::from(number), Relaxed);
+        let holding = Holding(u64::from(thread) << 32 | u64::from(number));
+        self.0.store(holding.0, Relaxed);
+        holding
     }
 
     /// The end of the holding.
