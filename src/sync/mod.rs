@@ -9,8 +9,10 @@ pub(crate) mod lock;
 mod loom_model;
 mod mutex;
 mod part;
+mod rwlock;
 pub(crate) mod spin;
 mod thread;
 
 pub use error::{LockError, NotLocked};
 pub use mutex::{Mutex, MutexGuard};
+pub use rwlock::{ReadGuard, RwLock, WriteGuard};

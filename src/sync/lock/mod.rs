@@ -17,4 +17,4 @@ pub(crate) mod contention;
 pub(crate) mod core;
 pub(crate) mod owner;
 
-pub(crate) use core::{Asker, Core, LOCK_WORDS, Me, Refused, Wait};
+pub(crate) use core::{Acquired, Asker, Core, LOCK_WORDS, Me, Refused, Wait};
