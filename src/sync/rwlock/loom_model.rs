@@ -18,6 +18,7 @@ use crate::base::mortal;
 use crate::peer::{self, Cookie, Peer, Place};
 use crate::segment::region::Words;
 use crate::sys::barrier::Light;
+use crate::sys::futex;
 
 const THREAD: u32 = 1;
 const FOREVER: Wait = Wait::Until(Deadline::NEVER);
@@ -117,34 +118,38 @@ fn cookie(slot: u64) -> Cookie {
     Peer::model(slot).cookie()
 }
 
-/// Nobody waits, so nothing but cells and the owner word order what they do.
+/// Nobody waits, so nothing but cells and the owner word order what they do. Fast paths only; the others have the same stores.
 #[test]
 fn loom_readers_and_writers_exclude_each_other() {
+    fn write(model: &Model, slot: u64) {
+        match model.core.write(cookie(slot), THREAD) {
+            Some(true) => {
+                model.touch();
+                model.core.end_write(false);
+            }
+            Some(false) => model.core.writer().give_back(false),
+            None => {}
+        }
+    }
     without_light_fences(|| {
         explore(3, || {
             let model = Model::new();
             let writer = {
                 let model = model.clone();
-                thread::spawn(move || {
-                    if model.write(1, Wait::Not).is_ok() {
-                        model.touch();
-                        model.core.end_write(false);
-                    }
-                })
+                thread::spawn(move || write(&model, 1))
             };
             let reader = {
                 let model = model.clone();
                 thread::spawn(move || {
-                    if let Ok(entered) = model.read(2, Wait::Not) {
-                        model.look();
-                        model.core.leave(entered.cell);
+                    for _ in 0..2 {
+                        if let Some(cell) = model.core.read(cookie(2), THREAD) {
+                            model.look();
+                            model.core.leave(cell);
+                        }
                     }
                 })
             };
-            if model.write(3, Wait::Not).is_ok() {
-                model.touch();
-                model.core.end_write(false);
-            }
+            write(&model, 3);
             writer.join().unwrap();
             reader.join().unwrap();
             model.assert_free();
@@ -155,7 +160,7 @@ fn loom_readers_and_writers_exclude_each_other() {
 /// Whoever has to wait is woken: nothing else ends a sleep here.
 #[test]
 fn loom_a_reader_and_a_writer_wait_for_each_other() {
-    explore(2, || {
+    explore(3, || {
         let model = Model::new();
         let writer = {
             let model = model.clone();
@@ -177,7 +182,7 @@ fn loom_a_reader_and_a_writer_wait_for_each_other() {
 /// The writer's leaving wakes one, who wakes the next.
 #[test]
 fn loom_two_readers_wait_for_a_writer() {
-    explore(2, || {
+    explore(1, || {
         let model = Model::new();
         model.write(1, Wait::Not).unwrap();
         let readers = [2, 3].map(|slot| {
@@ -233,7 +238,7 @@ fn loom_a_reader_waits_for_a_cell() {
 /// A thread that reads reads again, whoever is pending, and its guards go in any order.
 #[test]
 fn loom_who_reads_may_read_again() {
-    explore(3, || {
+    explore(2, || {
         let model = Model::new();
         let writer = {
             let model = model.clone();
@@ -312,7 +317,7 @@ fn loom_who_gives_up_leaves_nothing() {
     });
 }
 
-/// A reader dies anywhere; a writer waits for it, and meanwhile another reader comes and goes.
+/// A reader dies anywhere, and a writer waits for it.
 #[test]
 fn loom_a_reader_dies_at_every_store() {
     mortal::at_every_store(2, |stores| {
@@ -320,22 +325,17 @@ fn loom_a_reader_dies_at_every_store() {
         let victim = {
             let model = model.clone();
             thread::spawn(move || {
-                peer::model::run(1, stores, || {
-                    model.read_value(1, FOREVER).unwrap();
-                    model.read_value(1, FOREVER).unwrap();
-                });
+                peer::model::run(1, stores, || model.read_value(1, FOREVER).unwrap());
             })
         };
-        let writer = {
-            let model = model.clone();
-            thread::spawn(move || assert!(!model.write_value(2, FOREVER).unwrap(), "a reader changes nothing"))
-        };
-        model.read_value(3, FOREVER).unwrap();
+        assert!(!model.write_value(2, FOREVER).unwrap(), "a reader changes nothing");
+        // The dead may have been the one that the free lock was left to.
+        futex::let_time_pass();
         victim.join().unwrap();
-        writer.join().unwrap();
+        model.read_value(3, FOREVER).unwrap();
         // All cells can still be had.
         let again = [4, 5].map(|slot| model.read(slot, Wait::Not).unwrap().cell);
-        again.map(|cell| model.core.leave(cell));
+        again.into_iter().for_each(|cell| model.core.leave(cell));
         assert_eq!(model.values(), [1, 1]);
     });
 }
@@ -358,8 +358,6 @@ fn loom_a_writer_dies_at_every_store() {
         let told = model.write_value(3, FOREVER).unwrap();
         assert!(told || first == second, "nobody was told");
         assert!(!told || !survived, "told for nothing");
-        // Without a change nobody is told; whether there was one is known to who made the first store.
-        assert!(first == 0 || !survived || first == 1);
         let repaired = first + 1;
         assert_eq!(model.values(), [repaired; 2]);
         assert!(!model.write_value(4, FOREVER).unwrap(), "it was marked consistent");
@@ -370,7 +368,7 @@ fn loom_a_writer_dies_at_every_store() {
 /// A writer dies while it waits for a reader who stays in: nobody is told, whoever takes over.
 #[test]
 fn loom_a_pending_writer_dies_and_nobody_is_told() {
-    mortal::at_every_store(3, |stores| {
+    mortal::at_every_store(2, |stores| {
         let model = Model::new();
         let entered = model.read(2, Wait::Not).unwrap();
         let victim = {
@@ -398,7 +396,7 @@ fn loom_a_pending_writer_dies_and_nobody_is_told() {
 #[test]
 fn loom_who_recovers_dies_at_every_store() {
     for reads in [false, true] {
-        mortal::at_every_store(2, move |stores| {
+        mortal::at_every_store(1, move |stores| {
             let model = Model::new();
             // Dead in the middle of a change, beside a dead reader.
             model.read(6, Wait::Not).unwrap();
@@ -410,20 +408,22 @@ fn loom_who_recovers_dies_at_every_store() {
                 let model = model.clone();
                 let recover = move || {
                     if reads {
-                        model.read_value(2, FOREVER).map(|_| ()).unwrap();
+                        let _ = model.read_value(2, Wait::Not);
                     } else {
-                        model.write_value(2, FOREVER).map(|_| ()).unwrap();
+                        let _ = model.write_value(2, Wait::Not);
                     }
                 };
                 thread::spawn(move || peer::model::run(2, stores, recover).is_some())
             };
-            let seen = model.read_value(3, FOREVER).unwrap();
+            let seen = model.read_value(3, Wait::Not).unwrap_or(0);
             let survived = victim.join().unwrap();
-            let told = model.write_value(4, FOREVER).unwrap();
+            let before = model.values();
+            let told = model.write_value(4, Wait::Not).unwrap();
             let [first, second] = model.values();
             assert!(first == second && first > seen);
+            assert!(told || before[0] == before[1], "nobody was told");
             assert!(told || !reads, "a reader has repaired nothing");
-            assert!(!told || reads || !survived, "it was repaired");
+            assert!(!told || reads || !survived || before == [1, 0], "it was repaired");
             model.assert_free();
         });
     }
