@@ -28,16 +28,19 @@ pub enum LockError<G> {
     /// This very thread has it: waiting would never end.
     #[error("this thread holds the lock already: waiting for itself would never end; drop the guard first")]
     Deadlock,
+    /// **The lock is still yours**, in this guard: as many wait on the condition variable as there is room for, so this thread has not waited.
+    #[error("256 threads wait on the condition variable already: the lock is still held, and nothing was waited for")]
+    TooManyWaiters(G),
     /// The system refuses.
     #[error(transparent)]
     Segment(#[from] Box<Error>),
 }
 
 impl<G> LockError<G> {
-    /// The guard, if the lock was acquired all the same.
+    /// The guard, if the lock is held all the same.
     pub fn into_guard(self) -> Option<G> {
         match self {
-            Self::OwnerDied(guard) => Some(guard),
+            Self::OwnerDied(guard) | Self::TooManyWaiters(guard) => Some(guard),
             _ => None,
         }
     }
@@ -60,6 +63,7 @@ impl<G> LockError<G> {
             Self::WouldBlock { owner } => LockError::WouldBlock { owner },
             Self::TimedOut { owner } => LockError::TimedOut { owner },
             Self::Deadlock => LockError::Deadlock,
+            Self::TooManyWaiters(guard) => LockError::TooManyWaiters(map(guard)),
             Self::Segment(error) => LockError::Segment(error),
         }
     }
@@ -73,6 +77,7 @@ impl<G> std::fmt::Debug for LockError<G> {
             Self::WouldBlock { owner } => f.debug_struct("WouldBlock").field("owner", owner).finish(),
             Self::TimedOut { owner } => f.debug_struct("TimedOut").field("owner", owner).finish(),
             Self::Deadlock => f.write_str("Deadlock"),
+            Self::TooManyWaiters(_) => f.write_str("TooManyWaiters(..)"),
             Self::Segment(error) => f.debug_tuple("Segment").field(error).finish(),
         }
     }

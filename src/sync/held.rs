@@ -39,6 +39,11 @@ impl Held {
     pub(crate) fn is_consistent(&self) -> bool {
         !self.inconsistent
     }
+
+    /// Whether this process has it, not the parent that it was forked from.
+    pub(crate) fn is_current(&self) -> bool {
+        self.me.is_current()
+    }
 }
 
 impl Lock {

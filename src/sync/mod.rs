@@ -2,6 +2,7 @@
 
 mod abandon;
 pub(crate) mod bell;
+mod condvar;
 mod error;
 mod held;
 pub(crate) mod lock;
@@ -13,6 +14,7 @@ mod rwlock;
 pub(crate) mod spin;
 mod thread;
 
+pub use condvar::{Condvar, Wake};
 pub use error::{LockError, NotLocked};
 pub use mutex::{Mutex, MutexGuard};
 pub use rwlock::{ReadGuard, RwLock, WriteGuard};

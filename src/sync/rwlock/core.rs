@@ -92,6 +92,12 @@ impl<A: Access> RwCore<A> {
         self.cells().filter(|cell| cell.occupant().reader().is_some()).count()
     }
 
+    /// For models: the thread word of each free cell is 0.
+    #[cfg(all(test, loom))]
+    pub(super) fn free_cells_name_nobody(&self) -> bool {
+        self.cells().filter(|cell| cell.occupant().is_free()).all(|cell| cell.thread.load(Relaxed) == 0)
+    }
+
     /// How many reads had to wait.
     pub(super) fn waited(&self) -> u64 {
         self.head.at::<2>().load(Relaxed)
