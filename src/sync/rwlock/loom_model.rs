@@ -23,6 +23,8 @@ use crate::sys::futex;
 const THREAD: u32 = 1;
 const FOREVER: Wait = Wait::Until(Deadline::NEVER);
 
+const SPINNER: usize = 3;
+
 /// The lock around a value of two words, and around one that loom watches.
 struct Model {
     core: RwCore,
@@ -39,7 +41,16 @@ unsafe impl Send for Model {}
 
 impl Model {
     fn new() -> Arc<Self> {
-        let words = Words::on_heap((0..RW_WORDS).map(|_| Word::new(0)).collect());
+        Self::over((0..RW_WORDS).map(|_| Word::new(0)).collect())
+    }
+
+    /// Somebody seems to spin for ever, so nobody else does: they sleep at once.
+    fn without_spinning() -> Arc<Self> {
+        Self::over((0..RW_WORDS).map(|index| Word::new(u64::from(index == SPINNER))).collect())
+    }
+
+    fn over(words: Vec<Word>) -> Arc<Self> {
+        let words = Words::on_heap(words);
         let core = RwCore::new(&words, Light::register()).unwrap();
         Arc::new(Self { core, value: [Word::new(0), Word::new(0)], watched: UnsafeCell::new(0) })
     }
@@ -158,6 +169,31 @@ fn loom_readers_and_writers_exclude_each_other() {
     });
 }
 
+/// The same where the reader does not take the fast path.
+#[test]
+fn loom_a_reader_looks_again_behind_its_claim() {
+    without_light_fences(|| {
+        explore(3, || {
+            let model = Model::new();
+            let writer = {
+                let model = model.clone();
+                thread::spawn(move || match model.core.write(cookie(1), THREAD) {
+                    Some(true) => {
+                        model.touch();
+                        model.core.end_write(false);
+                    }
+                    pending => assert_eq!(pending, Some(false)),
+                })
+            };
+            if let Ok(entered) = model.core.read_contended(asker(&Peer::model(2)), Wait::Not) {
+                model.look();
+                model.core.leave(entered.cell);
+            }
+            writer.join().unwrap();
+        });
+    });
+}
+
 /// Whoever has to wait is woken: nothing else ends a sleep here.
 #[test]
 fn loom_a_reader_and_a_writer_wait_for_each_other() {
@@ -183,8 +219,8 @@ fn loom_a_reader_and_a_writer_wait_for_each_other() {
 /// The writer's leaving wakes one, who wakes the next.
 #[test]
 fn loom_two_readers_wait_for_a_writer() {
-    explore(1, || {
-        let model = Model::new();
+    explore(2, || {
+        let model = Model::without_spinning();
         model.write(1, Wait::Not).unwrap();
         let readers = [2, 3].map(|slot| {
             let model = model.clone();
@@ -362,6 +398,56 @@ fn loom_a_writer_dies_at_every_store() {
         let repaired = first + 1;
         assert_eq!(model.values(), [repaired; 2]);
         assert!(!model.write_value(4, FOREVER).unwrap(), "it was marked consistent");
+        model.assert_free();
+    });
+}
+
+/// A writer dies anywhere, while another comes or goes.
+#[test]
+fn loom_a_writer_dies_beside_another() {
+    mortal::at_every_store(2, |stores| {
+        let model = Model::without_spinning();
+        let victim = {
+            let model = model.clone();
+            let write = move || model.write_value(1, FOREVER).map(drop).unwrap();
+            thread::spawn(move || peer::model::run(1, stores, write))
+        };
+        model.write_value(2, FOREVER).unwrap();
+        victim.join().unwrap();
+        let [first, second] = model.values();
+        assert!(model.write_value(3, Wait::Not).unwrap() || first == second, "nobody was told");
+        model.assert_free();
+    });
+}
+
+/// Two find the same dead readers; one of them is slow, and somebody who lives has the cell again.
+#[test]
+fn loom_a_cell_is_taken_from_the_dead_only() {
+    explore(3, || {
+        let model = Model::new();
+        for slot in [6, 7] {
+            model.read(slot, Wait::Not).unwrap();
+            peer::model::bury(slot);
+        }
+        let slow = {
+            let model = model.clone();
+            thread::spawn(move || {
+                if let Ok(entered) = model.read(1, Wait::Not) {
+                    model.core.leave(entered.cell);
+                }
+            })
+        };
+        if model.write(2, Wait::Not).is_ok() {
+            model.core.end_write(false);
+        }
+        let entered = model.read(3, Wait::Not);
+        slow.join().unwrap();
+        if let Ok(entered) = entered {
+            assert!(matches!(model.write(4, Wait::Not), Err(Refused::Busy(Some(_)))));
+            model.core.leave(entered.cell);
+        }
+        model.write(5, Wait::Not).unwrap();
+        model.core.end_write(false);
         model.assert_free();
     });
 }
