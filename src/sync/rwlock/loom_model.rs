@@ -423,7 +423,7 @@ fn loom_a_writer_dies_beside_another() {
 /// Two find the same dead readers; one of them is slow, and somebody who lives has the cell again.
 #[test]
 fn loom_a_cell_is_taken_from_the_dead_only() {
-    explore(3, || {
+    explore(2, || {
         let model = Model::new();
         for slot in [6, 7] {
             model.read(slot, Wait::Not).unwrap();
