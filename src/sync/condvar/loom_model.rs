@@ -269,25 +269,33 @@ fn loom_who_passes_on_dies_at_every_store() {
     });
 }
 
-/// A waiter dies when nobody else waits: who comes later gets nothing of it, although one of those who clear up is slow.
+/// A waiter dies when nobody else waits: who comes later, before it is cleared up or afterwards, gets nothing of it, although one of those who clear up
+/// is slow.
 #[test]
 fn loom_who_comes_later_is_not_notified() {
-    explore(3, || {
-        let model = Model::new();
-        model.enter(6);
-        assert_eq!(model.waiters.notify(1), 1);
-        peer::model::bury(6);
-        let slow = {
-            let model = model.clone();
-            thread::spawn(move || model.waiters.recover(&Peer::model(2)).unwrap())
-        };
-        model.waiters.recover(&Peer::model(4)).unwrap();
-        let late = model.enter(1);
-        assert_eq!(model.sleep(1, late, Deadline::after(Duration::ZERO)), Wake::TimedOut);
-        model.waiters.leave(late);
-        slow.join().unwrap();
-        model.assert_room();
-    });
+    for clears_first in [false, true] {
+        explore(2, move || {
+            let model = Model::new();
+            model.enter(6);
+            assert_eq!(model.waiters.notify(1), 1);
+            peer::model::bury(6);
+            let slow = {
+                let model = model.clone();
+                thread::spawn(move || model.waiters.recover(&Peer::model(2)).unwrap())
+            };
+            if clears_first {
+                model.waiters.recover(&Peer::model(4)).unwrap();
+            }
+            let late = model.enter(1);
+            if !clears_first {
+                model.waiters.recover(&Peer::model(4)).unwrap();
+            }
+            assert_eq!(model.sleep(1, late, Deadline::after(Duration::ZERO)), Wake::TimedOut);
+            model.waiters.leave(late);
+            slow.join().unwrap();
+            model.assert_room();
+        });
+    }
 }
 
 /// The dead one's cell is needed by another, while it is notified.

@@ -6,6 +6,8 @@ use super::super::lock::Wait;
 use super::super::mutex::MutexGuard;
 use crate::Shared;
 
+const YIELDS: u32 = 2;
+
 /// Something held that can be given back for a while.
 pub(crate) trait Relock {
     /// Whether this process holds it, not the parent that it was forked from.
@@ -34,6 +36,13 @@ impl<T: Shared> Relock for MutexGuard<'_, T> {
 
     fn relock(&mut self) -> Result<(), LockError<()>> {
         let (lock, held) = self.parts();
+        // As a rule it is held by who notified us, and if we run in its place it cannot give it back while we spin.
+        for _ in 0..YIELDS {
+            if !lock.is_locked() {
+                break;
+            }
+            std::thread::yield_now();
+        }
         match lock.acquire(Wait::Until(Deadline::NEVER)) {
             Ok(again) => {
                 *held = again;

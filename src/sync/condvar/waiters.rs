@@ -1,6 +1,6 @@
 //! Who waits, and who is notified. The protocol is in ARCHITECTURE.md, "Condition variable".
 
-use super::super::bell::{Deadline, FIRST_SLICE, LONGEST_SLICE};
+use super::super::bell::{Deadline, LONGEST_SLICE};
 use super::Wake;
 use super::cell::{Cell, Signal, Ticket};
 use crate::base::access::{Access, ReadWrite};
@@ -117,9 +117,9 @@ impl Waiters {
             return Wake::Notified;
         }
         let asleep = Signal::asleep(waiter.ticket);
-        let mut slice = FIRST_SLICE;
+        // Long slices at once: a timer that is due sooner than the kernel's own costs a fifth of a hand-over between processors.
         loop {
-            let Some(nap) = deadline.left(slice) else {
+            let Some(nap) = deadline.left(LONGEST_SLICE) else {
                 return if cell.give_up(asleep) { Wake::TimedOut } else { Wake::Notified };
             };
             let woken = futex::wait(cell.signal, asleep.futex(), nap);
@@ -130,7 +130,6 @@ impl Waiters {
             if woken == Woken::ByTime {
                 // If the kernel cannot be asked now, then at the end of the next slice.
                 let _ = self.recover(peer);
-                slice = (slice * 2).min(LONGEST_SLICE);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::super::lock::{Acquired, Asker, Core, LOCK_WORDS, Refused, Wait};
 use super::super::spin::Spin;
 use super::cell::Cell;
 use crate::base::access::{Access, ReadWrite};
-use crate::base::atomic::Ordering::{Relaxed, Release, SeqCst};
+use crate::base::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::base::atomic::{Word, fence, light_fence};
 use crate::peer::{Cookie, Peer, WaitRecord};
 use crate::segment::Error;
@@ -313,10 +313,25 @@ impl RwCore {
     }
 
     /// The first cell, from this one on, that has a reader.
-    #[inline(always)]
+    #[inline]
     fn first_reader(&self, from: usize) -> usize {
-        let occupied = |index: &usize| self.cell(*index).is_some_and(|cell| cell.occupant().reader().is_some());
-        (from..ALL_CELLS).find(occupied).unwrap_or(ALL_CELLS)
+        let cells = self.cells.get(2 * from..).unwrap_or_default();
+        // As a rule there is nobody: then a glance at each line is enough.
+        for (line, words) in cells.chunks(2 * CELLS_OF_A_LINE).enumerate() {
+            if words.iter().step_by(2).fold(0, |seen, word| seen | word.load(Relaxed)) == 0 {
+                continue;
+            }
+            let mut readers = words.chunks_exact(2).map(|cell| match cell {
+                [occupant, thread] => Cell { occupant, thread }.occupant().reader(),
+                _ => None,
+            });
+            if let Some(cell) = readers.position(|reader| reader.is_some()) {
+                return from + line * CELLS_OF_A_LINE + cell;
+            }
+        }
+        // Acquire: pairs with each reader's `leave`, for the glances.
+        fence(Acquire);
+        ALL_CELLS
     }
 
     /// The owner, pending, waits until the last reader has left.
