@@ -5,6 +5,7 @@ use sharedware::segment::{
     CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept, schema,
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
+use sharedware::sync::{Condvar, LockError, ReadGuard, RwLock, Wake, WriteGuard};
 use sharedware::{Domain, Error, Lifetime, Options, Owner, ReadOnly, ReadWrite, Reason, Segment};
 
 fn send<T: Send>() {}
@@ -25,6 +26,8 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<spsc::View>();
     send_and_sync::<bytes::Ring>();
     send_and_sync::<bytes::View>();
+    send_and_sync::<RwLock<u64>>();
+    send_and_sync::<Condvar>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }
@@ -48,6 +51,14 @@ fn claims_may_move_to_a_scoped_thread() {
     send::<bytes::Record<'_>>();
 }
 
+/// They stay in their thread, but what they lend may be looked at in others.
+#[test]
+fn guards_are_sync() {
+    fn sync<T: Sync>() {}
+    sync::<ReadGuard<'_, u64>>();
+    sync::<WriteGuard<'_, u64>>();
+}
+
 #[test]
 fn answers_and_options_are_send_and_sync() {
     send_and_sync::<Error>();
@@ -58,6 +69,8 @@ fn answers_and_options_are_send_and_sync() {
     send_and_sync::<ReadError>();
     send_and_sync::<WriteError>();
     send_and_sync::<Gone>();
+    send_and_sync::<LockError<()>>();
+    send_and_sync::<Wake>();
     send_and_sync::<PeerState>();
     send_and_sync::<WhenPeerGone>();
     send_and_sync::<bytes::Records>();

@@ -515,7 +515,7 @@ fn panics_and_guards_leaked_in_threads() {
                 let _guards = if writes { (None, lock.write().ok()) } else { (lock.read().ok(), None) };
                 panic!("as it should");
             };
-            scope.spawn(body).join().map(|()| ())
+            scope.spawn(body).join()
         });
         assert!(outcome.is_err());
     };

@@ -1,4 +1,8 @@
 //! Condition variables, as loom sees them: two cells. The lock around is loom's own, which a dying thread gives back.
+//!
+//! Seen to catch: waiting that begins after the lock was given back; falling asleep, giving up or notifying by a blind store; nobody woken who sleeps; all
+//! notified but who fell asleep meanwhile; the youngest notified first; a notification of the dead not looked for, not passed on, passed on to who came
+//! later, or only after the cell was freed; a cell cleared although it was notified meanwhile; a dead one's cell taken by a blind store.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,17 @@
 //! The lock, as loom sees it: two cells for readers, and one for who was the writer.
 //!
-//! Seen to catch: see the end of each model's comment.
+//! Seen to catch: no total order between a reader's claim and its look at the owner, or that look relaxed; no fence before the writer looks at the cells; a cell left, or looked
+//! at, Relaxed; the owner not looked at behind the claim on the slow path; a nested read in a second cell of its own; a reader that is let in
+//! and wakes no other; a reader that leaves, or backs out, without ringing; a writer that does not say that it changes the value, or whose word is not heeded; every dead
+//! writer taken for one that did; `changing` taken back behind the owner; a writer that gives up and leaves the value inconsistent; a reader that takes over from the dead
+//! and forgets to say so; a free cell that still names a thread; a cell taken out by a blind store; the owner given back before cell 0 is taken.
+//!
+//! Not: whoever takes out a dead reader's cell and does not ring for it, which costs those who wait a slice.
+//!
+//! # Safety
+//!
+//! The unsafe code here looks into loom's cell, which checks each access: that is the model.
+#![allow(unsafe_code)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +43,9 @@ struct Model {
     watched: UnsafeCell<u64>,
 }
 
-// SAFETY: loom checks each access to the cell, which is what it is for.
-#[allow(unsafe_code)]
+// SAFETY: all but the cell are words, and loom checks each access to that.
 unsafe impl Sync for Model {}
 // SAFETY: as above.
-#[allow(unsafe_code)]
 unsafe impl Send for Model {}
 
 impl Model {
@@ -101,13 +110,11 @@ impl Model {
     }
 
     /// What loom watches: nobody else is in while this one writes.
-    #[allow(unsafe_code)]
     fn touch(&self) {
         // SAFETY: loom checks it.
         self.watched.with_mut(|value| unsafe { *value += 1 });
     }
 
-    #[allow(unsafe_code)]
     fn look(&self) -> u64 {
         // SAFETY: loom checks it.
         self.watched.with(|value| unsafe { *value })
