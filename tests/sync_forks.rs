@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use process::{Child, Outcome, process_id};
-use sharedware::sync::{Condvar, LockError, Mutex, RwLock};
+use sharedware::sync::{Condvar, LockError, Mutex, RwLock, WriteGuard};
 use sharedware::{Domain, Reason};
 
 /// Longer than that is a hang.
@@ -84,7 +84,7 @@ fn inherited_writer(domain: &Domain) -> Outcome {
     let lock = RwLock::create(domain, "it", 1_u64)?;
     let mut guard = Some(lock.write().map_err(LockError::drop_guard)?);
     let mut child = Child::fork(|_| {
-        drop(guard.take().map(|guard| guard.downgrade()));
+        drop(guard.take().map(WriteGuard::downgrade));
         ensure!(lock.has_writer() && lock.readers() == 0, "the child has ended the parent's writing: {lock:?}");
         let refused = lock.read_timeout(MOMENT).map(drop).map_err(LockError::drop_guard);
         ensure!(matches!(refused, Err(LockError::TimedOut { .. })), "{refused:?}");

@@ -47,15 +47,15 @@ use crate::segment::{Error, Kind, Reason};
 /// # Example
 ///
 /// ```
-/// use sharedware::{Domain, sync::RwLock};
+/// use sharedware::{Domain, sync::{LockError, RwLock}};
 ///
 /// let domain = Domain::new("doc-rwlock")?;
 /// let prices = RwLock::create(&domain, "prices", [100_u64, 101])?;
 ///
 /// // In any process:
 /// {
-///     let first = prices.read()?;
-///     let second = prices.read()?;
+///     let first = prices.read().map_err(LockError::drop_guard)?;
+///     let second = prices.read().map_err(LockError::drop_guard)?;
 ///     assert_eq!(first[1] - second[0], 1);
 /// }
 /// // If a writer died in the middle, what it left is repaired first.
