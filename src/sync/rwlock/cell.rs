@@ -47,10 +47,10 @@ pub(super) struct Cell<'a, A: Access = ReadWrite> {
 const ONE_MORE: u64 = 1 << 32;
 
 impl<A: Access> Cell<'_, A> {
-    /// Acquire: pairs with [`leave`](Cell::leave); what a reader read, it read before the writer that sees it gone writes.
+    /// Relaxed: a writer that has seen all readers gone passes a fence, and who claims a cell does so by its CAS.
     #[inline(always)]
     pub(super) fn occupant(self) -> Occupant {
-        Occupant(self.occupant.load(Acquire))
+        Occupant(self.occupant.load(Relaxed))
     }
 
     /// Whether this thread of this process reads here.
@@ -96,7 +96,7 @@ impl Cell<'_> {
     #[inline(always)]
     pub(super) fn leave(self) {
         self.thread.store(0, Relaxed);
-        // Release: pairs with `occupant`. Behind the other store, so that a free cell's thread is 0.
+        // Release: pairs with the writer's fence behind its look at the cells, and with `claim`. Behind the other store, so that a free cell's thread is 0.
         self.occupant.store(0, Release);
     }
 

@@ -329,7 +329,7 @@ impl RwCore {
                 return from + line * CELLS_OF_A_LINE + cell;
             }
         }
-        // Acquire: pairs with each reader's `leave`, for the glances.
+        // Acquire: pairs with each reader's `leave`; what it read, it read before we write.
         fence(Acquire);
         ALL_CELLS
     }

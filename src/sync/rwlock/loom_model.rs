@@ -1,7 +1,7 @@
 //! The lock, as loom sees it: two cells for readers, and one for who was the writer.
 //!
-//! Seen to catch: no total order between a reader's claim and its look at the owner, or that look relaxed; no fence before the writer looks at the cells; a cell left, or looked
-//! at, Relaxed; the owner not looked at behind the claim on the slow path; a nested read in a second cell of its own; a reader that is let in
+//! Seen to catch: no total order between a reader's claim and its look at the owner, or that look relaxed; no fence before the writer looks at the cells, or none
+//! behind it; a cell left Relaxed; the owner not looked at behind the claim on the slow path; a nested read in a second cell of its own; a reader that is let in
 //! and wakes no other; a reader that leaves, or backs out, without ringing; a writer that does not say that it changes the value, or whose word is not heeded; every dead
 //! writer taken for one that did; `changing` taken back behind the owner; a writer that gives up and leaves the value inconsistent; a reader that takes over from the dead
 //! and forgets to say so; a free cell that still names a thread; a cell taken out by a blind store; the owner given back before cell 0 is taken.
