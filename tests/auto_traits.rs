@@ -6,8 +6,8 @@ use sharedware::segment::{
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
 use sharedware::sync::{
-    FormerRun, LockError, Mutex, MutexGuard, Once, OnceError, OnceState, RawMutex, ReentrantMutex, ReentrantMutexGuard,
-    UnlockError,
+    Condvar, FormerRun, LockError, Mutex, MutexGuard, Once, OnceError, OnceState, RawMutex, ReadGuard, ReentrantMutex,
+    ReentrantMutexGuard, RwLock, UnlockError, Wake, WriteGuard,
 };
 use sharedware::{Domain, Error, Lifetime, Options, Owner, ReadOnly, ReadWrite, Reason, Segment};
 
@@ -34,6 +34,8 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<ReentrantMutex<u64>>();
     send_and_sync::<Once>();
     send_and_sync::<Once<ReadOnly>>();
+    send_and_sync::<RwLock<u64>>();
+    send_and_sync::<Condvar>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }
@@ -80,6 +82,10 @@ fn guards_stay_in_their_thread() {
     lacks!(ReentrantMutexGuard<'static, u64>: Sync);
     fn sync<T: Sync>() {}
     sync::<MutexGuard<'_, u64>>();
+    sync::<ReadGuard<'_, u64>>();
+    sync::<WriteGuard<'_, u64>>();
+    lacks!(ReadGuard<'static, u64>: Send);
+    lacks!(WriteGuard<'static, u64>: Send);
 }
 
 #[test]
@@ -93,6 +99,7 @@ fn answers_and_options_are_send_and_sync() {
     send_and_sync::<WriteError>();
     send_and_sync::<Gone>();
     send_and_sync::<(LockError<()>, UnlockError, OnceError, OnceState, FormerRun)>();
+    send_and_sync::<Wake>();
     send_and_sync::<PeerState>();
     send_and_sync::<WhenPeerGone>();
     send_and_sync::<bytes::Records>();

@@ -14,7 +14,7 @@ use sharedware::ring::{PeerState, PopError, bytes, spsc};
 use sharedware::segment::Kind;
 use sharedware::segment::schema::Schema;
 use sharedware::slot::{Slot, Slots};
-use sharedware::sync::{FormerRun, LockError, Mutex, Once, RawMutex, ReentrantMutex};
+use sharedware::sync::{Condvar, FormerRun, LockError, Mutex, Once, RawMutex, ReentrantMutex, RwLock};
 use sharedware::{Lifetime, Options, Segment, Shared};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -464,6 +464,116 @@ fn parts_made_by_hand_are_opened() {
 }
 
 /// The other way round: what somebody else writes by the document is what the library reads.
+/// Where in a file the words of a part's state are.
+fn state(index: usize) -> usize {
+    8 + index
+}
+
+#[test]
+fn rwlock() {
+    let room = Room::new();
+    let initial = Tick { seq: 1, price: 1.5, sym: *b"ABCD" };
+    let rest = u64::from_le_bytes([0, 0, 0xc0, 0x3f, b'A', b'B', b'C', b'D']);
+    let lock = RwLock::create_with(&room.domain(), "x", initial, &until_removed()).unwrap();
+    let bytes = || fs::read(room.file("x")).unwrap();
+    assert_eq!(bytes().len(), 4096 + (8 + 536 + 8) * 8);
+    assert_eq!(RwLock::<Tick>::SIZE, (8 + 536 + 8) * 8);
+    let config = [(0, 0x5357_0001_0000_0009), (1, 16), (2, xxh3_64(TICK.as_bytes()))];
+    let value = |seq| [(state(536), seq), (state(537), rest)];
+    assert_body(&bytes(), &[&config[..], &value(1)].concat());
+
+    // One that reads twice, in the cell that its numbers lead to.
+    let me = my_cookie(&room);
+    let task = fs::read_link("/proc/thread-self").unwrap();
+    let thread: u64 = task.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let line = (me.wrapping_add(thread).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % 64;
+    let cell = state(24 + 8 * line);
+    let guards = [lock.read().unwrap(), lock.read().unwrap()];
+    let reading = [(cell, me), (cell + 1, 1 << 32 | thread)];
+    assert_body(&bytes(), &[&config[..], &value(1), &reading].concat());
+    drop(guards);
+    assert_body(&bytes(), &[&config[..], &value(1)].concat());
+
+    // A writer, and then a reader in the cell that is kept for it.
+    let mut guard = lock.write().unwrap();
+    guard.seq = 2;
+    let writing = [(state(0), me), (state(1), thread << 32 | 1), (state(17), 1)];
+    assert_body(&bytes(), &[&config[..], &value(2), &writing].concat());
+    let guard = guard.downgrade();
+    let once = (state(1), 1);
+    assert_body(&bytes(), &[&config[..], &value(2), &[once, (state(22), me), (state(23), thread)]].concat());
+    drop(guard);
+    assert_body(&bytes(), &[&config[..], &value(2), &[once]].concat());
+
+    // Made by hand: a reader that never was, and a writer that died in the middle.
+    let mut file = bytes();
+    let mut put = |index: usize, value: u64| file[4096 + 8 * index..][..8].copy_from_slice(&value.to_le_bytes());
+    put(state(0), 1 << 13 | 4000);
+    put(state(17), 1);
+    put(cell, 1 << 13 | 4001);
+    put(cell + 1, thread);
+    drop(lock);
+    fs::remove_file(room.file("x")).unwrap();
+    room.put("x", &file);
+    let lock = RwLock::<Tick>::open(&room.domain(), "x").unwrap();
+    assert!(lock.read().unwrap_err().into_guard().is_some_and(|guard| guard.seq == 2));
+    drop(lock.write_or_repair(|value| value.seq = 3).unwrap());
+    assert_eq!(word_at(&bytes(), 4096 + 8 * cell), 0);
+    assert_eq!(word_at(&bytes(), 4096 + 8 * state(9)), 1, "one owner was found dead");
+    assert_eq!(lock.read().unwrap().seq, 3);
+}
+
+#[test]
+fn condvar() {
+    let room = Room::new();
+    let domain = room.domain();
+    let condvar = Condvar::create_with(&domain, "x", &until_removed()).unwrap();
+    let mutex = Mutex::create(&domain, "mutex", 0_u64).unwrap();
+    let bytes = || fs::read(room.file("x")).unwrap();
+    assert_eq!((bytes().len(), Condvar::SIZE), (4096 + (8 + 520) * 8, (8 + 520) * 8));
+    let tag = (0, 0x5357_0001_0000_000a);
+    assert_body(&bytes(), &[tag]);
+
+    // The first ticket, in the first cell; then the second.
+    drop(condvar.wait_timeout(mutex.lock().unwrap(), Duration::ZERO).unwrap());
+    let after = |tickets| [tag, (state(0), tickets), (state(1), 1)];
+    assert_body(&bytes(), &after(1));
+    let me = my_cookie(&room);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| drop(condvar.wait(mutex.lock().unwrap()).unwrap()));
+        while word_at(&bytes(), 4096 + 8 * state(9)) != 2 << 2 | 3 {
+            std::thread::yield_now();
+        }
+        assert_body(&bytes(), &[&after(2)[..], &[(state(8), me), (state(9), 2 << 2 | 3)]].concat());
+        // Notified, it needs the lock to go on.
+        let guard = mutex.lock().unwrap();
+        assert_eq!(condvar.notify_one(), 1);
+        assert_body(&bytes(), &[&after(2)[..], &[(state(8), me), (state(9), 2 << 2 | 2)]].concat());
+        drop(guard);
+        waiter.join().unwrap();
+    });
+    assert_body(&bytes(), &after(2));
+
+    // Made by hand: all cells taken by the dead, of whom the first was notified when two tickets had been given.
+    let mut file = bytes();
+    let mut put = |index: usize, value: u64| file[4096 + 8 * index..][..8].copy_from_slice(&value.to_le_bytes());
+    put(state(1), 256);
+    for cell in 0..256 {
+        put(state(8 + 2 * cell), 1 << 13 | 4000);
+        put(state(9 + 2 * cell), if cell == 0 { 2 << 2 | 2 } else { 2 << 2 | 1 });
+    }
+    drop(condvar);
+    fs::remove_file(room.file("x")).unwrap();
+    room.put("x", &file);
+    let condvar = Condvar::open(&domain, "x").unwrap();
+    assert_eq!(condvar.waiters(), 255);
+    let (_guard, wake) = condvar.wait_timeout(mutex.lock().unwrap(), Duration::ZERO).unwrap();
+    assert!(wake.timed_out(), "nobody has notified the third");
+    let file = bytes();
+    assert_eq!((word_at(&file, 4096 + 8 * state(8)), word_at(&file, 4096 + 8 * state(9))), (0, 0));
+    assert_eq!(condvar.waiters(), 254, "what the first was notified of went to one that seems to wait");
+}
+
 #[test]
 fn segments_made_by_hand_are_read() {
     let room = Room::new();

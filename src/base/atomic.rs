@@ -117,6 +117,14 @@ pub(crate) fn fence(order: Ordering) {
     imp::fence(order);
 }
 
+/// To be put between two sequentially consistent accesses of which the first changes its word: they are in one total order with the fences of
+/// others. That is so by itself; but loom takes such accesses for AcqRel ones, and has a total order for fences only.
+#[inline(always)]
+pub(crate) fn total_order() {
+    #[cfg(loom)]
+    fence(Ordering::SeqCst);
+}
+
 /// A fence for the compiler only. Under loom a full one, which stands for its pairing with `sys::barrier::heavy`; or none at all in
 /// `explore::without_light_fences`.
 #[inline(always)]

@@ -31,16 +31,19 @@ pub enum LockError<G> {
     /// This thread has it so often already that one more guard cannot be counted ([`ReentrantMutex`](super::ReentrantMutex) only).
     #[error("this thread holds the lock already, with more guards than can be counted: drop some")]
     TooDeep,
+    /// **The lock is still yours**, in this guard: as many wait on the condition variable as there is room for, so this thread has not waited.
+    #[error("256 threads wait on the condition variable already: the lock is still held, and nothing was waited for")]
+    TooManyWaiters(G),
     /// The system refuses.
     #[error(transparent)]
     Segment(#[from] Box<Error>),
 }
 
 impl<G> LockError<G> {
-    /// The guard, if the lock was acquired all the same.
+    /// The guard, if the lock is held all the same.
     pub fn into_guard(self) -> Option<G> {
         match self {
-            Self::OwnerDied(guard) => Some(guard),
+            Self::OwnerDied(guard) | Self::TooManyWaiters(guard) => Some(guard),
             _ => None,
         }
     }
@@ -64,6 +67,7 @@ impl<G> LockError<G> {
             Self::TimedOut { owner } => LockError::TimedOut { owner },
             Self::Deadlock => LockError::Deadlock,
             Self::TooDeep => LockError::TooDeep,
+            Self::TooManyWaiters(guard) => LockError::TooManyWaiters(map(guard)),
             Self::Segment(error) => LockError::Segment(error),
         }
     }
@@ -78,6 +82,7 @@ impl<G> std::fmt::Debug for LockError<G> {
             Self::TimedOut { owner } => f.debug_struct("TimedOut").field("owner", owner).finish(),
             Self::Deadlock => f.write_str("Deadlock"),
             Self::TooDeep => f.write_str("TooDeep"),
+            Self::TooManyWaiters(_) => f.write_str("TooManyWaiters(..)"),
             Self::Segment(error) => f.debug_tuple("Segment").field(error).finish(),
         }
     }

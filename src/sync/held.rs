@@ -48,8 +48,13 @@ impl Held {
 
     /// Whether this is still so: not in a forked child, and not after it was given up for lost.
     #[inline(always)]
-    fn is_current(&self, core: &Core) -> bool {
+    fn is_held(&self, core: &Core) -> bool {
         self.me.is_current() && core.holder().load() == self.holding
+    }
+
+    /// Whether this process has it, not the parent that it was forked from.
+    pub(crate) fn is_current(&self) -> bool {
+        self.me.is_current()
     }
 }
 
@@ -105,7 +110,7 @@ impl Lock {
     /// Gives the lock back, unless this is a forked child of who has it.
     #[inline(always)]
     pub(crate) fn release(&self, held: &Held) {
-        if held.is_current(&self.core) {
+        if held.is_held(&self.core) {
             // Who panics in the middle leaves what it guards as one who dies.
             self.core.give_back(held.inconsistent || held.is_broken());
         }
@@ -123,7 +128,7 @@ impl Lock {
 
     /// Whether it is still held so: not in a forked child, and not after it was given up for lost.
     pub(crate) fn is_current(&self, held: &Held) -> bool {
-        held.is_current(&self.core)
+        held.is_held(&self.core)
     }
 
     /// Whether what it guards is whole, as far as its owner, who asks, knows.
@@ -133,7 +138,7 @@ impl Lock {
 
     /// Says that what it guards is whole or is not, with one of several guards of the same holding.
     pub(crate) fn declare(&self, held: &Held, inconsistent: bool) {
-        if held.is_current(&self.core) {
+        if held.is_held(&self.core) {
             self.core.declare(held.me.cookie, inconsistent);
         }
     }
@@ -146,7 +151,7 @@ impl Lock {
 
     /// Says that what it guards is whole.
     pub(crate) fn mark_consistent(&self, held: &mut Held) {
-        if held.inconsistent && held.is_current(&self.core) {
+        if held.inconsistent && held.is_held(&self.core) {
             held.inconsistent = false;
             self.core.declare(held.me.cookie, false);
         }

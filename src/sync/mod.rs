@@ -2,6 +2,7 @@
 
 mod abandon;
 pub(crate) mod bell;
+mod condvar;
 mod error;
 mod held;
 pub(crate) mod lock;
@@ -14,11 +15,14 @@ mod once_loom_model;
 mod part;
 mod raw_mutex;
 mod reentrant;
+mod rwlock;
 pub(crate) mod spin;
 mod thread;
 
+pub use condvar::{Condvar, Wake};
 pub use error::{LockError, UnlockError};
 pub use mutex::{Mutex, MutexGuard};
 pub use once::{FormerRun, Once, OnceError, OnceState};
 pub use raw_mutex::RawMutex;
 pub use reentrant::{ReentrantMutex, ReentrantMutexGuard};
+pub use rwlock::{ReadGuard, RwLock, WriteGuard};

@@ -161,7 +161,7 @@ impl<E> From<LockError<Held>> for OnceError<E> {
             LockError::TimedOut { owner } | LockError::WouldBlock { owner } => Self::TimedOut { owner },
             LockError::Segment(error) => Self::Segment(error),
             // The others do not come here.
-            LockError::Deadlock | LockError::TooDeep | LockError::OwnerDied(_) => Self::Deadlock,
+            _ => Self::Deadlock,
         }
     }
 }

@@ -121,7 +121,7 @@ impl<A: Access> Core<A> {
 
 impl Core {
     #[inline(always)]
-    pub(super) fn contention(&self) -> Contention<'_> {
+    pub(crate) fn contention(&self) -> Contention<'_> {
         Contention {
             next: self.words.at::<2>(),
             spinner: self.words.at::<3>(),
@@ -159,16 +159,26 @@ impl Core {
     /// Takes the lock, also when it is not free for the taking.
     #[cold]
     pub(crate) fn take_contended(&self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
+        self.take_contended_judging(asker, wait, &|| true)
+    }
+
+    /// The same. `spoils` is asked, while the lock names a dead owner, whether that one may have left the data half changed.
+    pub(crate) fn take_contended_judging(
+        &self,
+        asker: Asker<'_>,
+        wait: Wait,
+        spoils: &dyn Fn() -> bool,
+    ) -> Result<Acquired, Refused> {
         if matches!(wait, Wait::Until(_)) && self.is_held_by(asker.peer.cookie(), asker.thread) {
             return Err(Refused::Deadlock);
         }
-        self.contend(Locking { core: self, asker, raw: false, record: None }, wait)
+        self.contend(Locking { core: self, asker, raw: false, spoils, record: None }, wait)
     }
 
     /// The same of a raw mutex. Who has it may wait for it: others may unlock it.
     #[cold]
     pub(crate) fn take_contended_raw(&self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
-        self.contend(Locking { core: self, asker, raw: true, record: None }, wait)
+        self.contend(Locking { core: self, asker, raw: true, spoils: &|| true, record: None }, wait)
     }
 
     fn contend(&self, mut locking: Locking<'_>, wait: Wait) -> Result<Acquired, Refused> {
@@ -242,6 +252,40 @@ impl Core {
         }
     }
 
+    /// Takes the lock from its owner, if that one is dead, and gives it back at once; whether it did. `spoils` as above.
+    pub(crate) fn give_back_for_dead(&self, peer: &Peer, spoils: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let found = self.owner().load();
+        let Some(owner) = found.cookie() else { return Ok(false) };
+        if peer.is_alive(owner)? {
+            return Ok(false);
+        }
+        let inconsistent = found.is_inconsistent() || spoils();
+        let taken = self.owner().take_over(found, peer.cookie(), inconsistent);
+        if taken {
+            count(self.recovered());
+            self.give_back(inconsistent);
+        }
+        Ok(taken)
+    }
+
+    /// Counts that somebody had to wait. The caller owns the lock.
+    pub(crate) fn count_contended(&self) {
+        count(self.contended());
+    }
+
+    /// Notes, for people, since when this holding has been seen.
+    pub(crate) fn note_holding(&self) {
+        if cfg!(loom) {
+            return;
+        }
+        let (seen, at) = (self.words.at::<10>(), self.words.at::<11>());
+        let holding = self.holder().load();
+        if holding.thread() != 0 && seen.load(Relaxed) != holding.bits() {
+            at.store(clock::boot_ns(), Relaxed);
+            seen.store(holding.bits(), Relaxed);
+        }
+    }
+
     /// Whether this thread of this process has the lock.
     pub(crate) fn is_held_by(&self, me: Cookie, thread: u32) -> bool {
         self.owner().load().is_settled(me) && self.holder().load().thread() == thread
@@ -304,6 +348,7 @@ struct Locking<'a> {
     asker: Asker<'a>,
     /// Anyone may unlock it.
     raw: bool,
+    spoils: &'a dyn Fn() -> bool,
     record: Option<WaitRecord<'a>>,
 }
 
@@ -327,19 +372,6 @@ impl Locking<'_> {
         let taken = self.check().map_err(Refused::Segment)?;
         taken.ok_or_else(|| Refused::Busy(self.core.owner().load().cookie()))
     }
-
-    /// Notes, for people, since when this holding has been seen.
-    fn note_holding(&self) {
-        if cfg!(loom) {
-            return;
-        }
-        let (seen, at) = (self.core.words.at::<10>(), self.core.words.at::<11>());
-        let holding = self.core.holder().load();
-        if holding.thread() != 0 && seen.load(Relaxed) != holding.bits() {
-            at.store(clock::boot_ns(), Relaxed);
-            seen.store(holding.bits(), Relaxed);
-        }
-    }
 }
 
 impl Contest for Locking<'_> {
@@ -361,16 +393,18 @@ impl Contest for Locking<'_> {
     fn check(&mut self) -> Result<Option<Taken>, Error> {
         let found = self.core.owner().load();
         let Some(owner) = found.cookie() else { return Ok(None) };
-        self.note_holding();
+        self.core.note_holding();
         if self.asker.peer.is_alive(owner)? {
             return Ok(None);
         }
-        let taken = self.core.owner().take_over(found, self.asker.peer.cookie());
-        Ok(taken.then_some(Taken { inconsistent: true, over: true }))
+        // Nobody changes what the dead owned before the word below is ours.
+        let inconsistent = found.is_inconsistent() || (self.spoils)();
+        let taken = self.core.owner().take_over(found, self.asker.peer.cookie(), inconsistent);
+        Ok(taken.then_some(Taken { inconsistent, over: true }))
     }
 
     fn falls_asleep(&mut self) {
-        self.note_holding();
+        self.core.note_holding();
         self.record = self.asker.peer.wait_record(self.asker.thread, self.asker.place);
     }
 }

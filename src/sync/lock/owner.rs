@@ -1,7 +1,7 @@
 //! The two words that say who has a lock.
 
 use crate::base::access::{Access, ReadWrite};
-use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::base::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::base::atomic::Word;
 use crate::peer::Cookie;
 
@@ -18,7 +18,7 @@ use crate::peer::Cookie;
 /// | --- | --- | --- |
 /// | free, inconsistent or not | owned, the same; settling if it is a raw mutex's | anyone |
 /// | owned | free, inconsistent or not | the owner, by a plain store through its guard |
-/// | owned by a dead process | owned, inconsistent, settling | anyone |
+/// | owned by a dead process | owned, settling, inconsistent unless that one had not begun | anyone |
 /// | settling | the same without it | its owner, by a plain store |
 /// | owned, not settling unless its owner is dead | free, the same | anyone who unlocks a raw mutex |
 ///
@@ -78,6 +78,13 @@ impl<A: Access> OwnerWord<'_, A> {
     pub(crate) fn load(self) -> Owner {
         Owner(self.0.load(Acquire))
     }
+
+    /// The same for who has just announced itself by another word with a sequentially consistent CAS: either this sees the owner, or the owner, if it
+    /// looks behind a sequentially consistent fence, sees the announcement.
+    #[inline(always)]
+    pub(crate) fn load_in_order(self) -> Owner {
+        Owner(self.0.load(SeqCst))
+    }
 }
 
 impl OwnerWord<'_> {
@@ -96,10 +103,11 @@ impl OwnerWord<'_> {
         self.0.compare_exchange(found.0, taken.0, Acquire, Relaxed).is_ok()
     }
 
-    /// Takes the lock from who was found to own it and is dead. To be settled.
-    pub(crate) fn take_over(self, found: Owner, cookie: Cookie) -> bool {
+    /// Takes the lock from who was found to own it and is dead. To be settled or given back.
+    pub(crate) fn take_over(self, found: Owner, cookie: Cookie, inconsistent: bool) -> bool {
+        let taken = Owner(cookie.bits() | SETTLING).inconsistent(inconsistent);
         // Acquire: all stores of the dead came before the kernel's answer; this orders those of an earlier taker, too.
-        self.0.compare_exchange(found.0, cookie.bits() | INCONSISTENT | SETTLING, Acquire, Relaxed).is_ok()
+        self.0.compare_exchange(found.0, taken.0, Acquire, Relaxed).is_ok()
     }
 
     /// Takes a raw mutex as it was found: free. Keeps the mark of inconsistency. To be settled.
