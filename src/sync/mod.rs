@@ -3,14 +3,22 @@
 mod abandon;
 pub(crate) mod bell;
 mod error;
+mod event;
+#[cfg(all(test, loom))]
+mod event_loom_model;
 mod held;
+mod inside;
 pub(crate) mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;
 mod mutex;
 mod part;
+mod seats;
+mod semaphore;
 pub(crate) mod spin;
 mod thread;
 
 pub use error::{LockError, NotLocked};
+pub use event::{Event, WaitError};
 pub use mutex::{Mutex, MutexGuard};
+pub use semaphore::{AcquireError, Permit, ReleaseError, Semaphore, SemaphoreSetup};

@@ -258,6 +258,41 @@ fn over<A: Access, O: Object<A>>(segment: &Segment<A>, offset: u64, member: Opti
     O::over(part).map_err(|reason| segment.error(reason))
 }
 
+/// Parts of loom models: on the heap, opened by peers that are known by their slots.
+#[cfg(loom)]
+pub(crate) mod model {
+    use super::*;
+
+    /// An object of a model.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Heap {
+        config: [u64; CONFIG_WORDS],
+        state: Words,
+    }
+
+    impl Heap {
+        pub(crate) fn new<O: Object>(setup: &O::Setup) -> Self {
+            let shape = O::shape(setup).unwrap();
+            let state = Words::on_heap((0..shape.state).map(|_| crate::base::atomic::Word::new(0)).collect());
+            O::initialise(&state, setup);
+            Self { config: shape.config, state }
+        }
+
+        /// The object, as the peer of this slot has it open.
+        pub(crate) fn open<O: Object>(&self, slot: u64) -> O {
+            let part = Part {
+                config: self.config,
+                state: self.state.clone(),
+                light: Light::register(),
+                place: Place { segment: 0, offset: 0 },
+                path: PathBuf::new(),
+                member: Some(Member::model(slot)),
+            };
+            O::over(part).unwrap()
+        }
+    }
+}
+
 /// What a tag says.
 fn describe(tag: u64) -> String {
     match tag {
@@ -348,3 +383,31 @@ macro_rules! constructors {
     };
 }
 pub(crate) use constructors;
+
+/// The ways to open an object for reading only, the same for all that have something to read.
+macro_rules! read_only_constructors {
+    ($called:literal) => {
+        #[doc = concat!("Opens ", $called, " by its name, to look and to wait only.")]
+        ///
+        /// # Errors
+        ///
+        /// There is none, or what is there is something else, spoilt, or not ours.
+        pub fn open_read_only(domain: &crate::Domain, name: &str) -> Result<Self, crate::Error> {
+            crate::sync::part::open(domain, name, &crate::Options::new())
+        }
+
+        /// As [`open_read_only`](Self::open_read_only), with options.
+        ///
+        /// # Errors
+        ///
+        /// As for [`open_read_only`](Self::open_read_only).
+        pub fn open_read_only_with(
+            domain: &crate::Domain,
+            name: &str,
+            options: &crate::Options,
+        ) -> Result<Self, crate::Error> {
+            crate::sync::part::open(domain, name, options)
+        }
+    };
+}
+pub(crate) use read_only_constructors;
