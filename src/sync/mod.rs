@@ -1,6 +1,7 @@
 //! Waiting for what another process does: spin while that pays, then sleep, and ask now and then whether the other still lives.
 
 mod abandon;
+mod barrier;
 pub(crate) mod bell;
 mod error;
 mod event;
@@ -8,6 +9,7 @@ mod event;
 mod event_loom_model;
 mod held;
 mod inside;
+mod latch;
 pub(crate) mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;
@@ -18,7 +20,9 @@ mod semaphore;
 pub(crate) mod spin;
 mod thread;
 
+pub use barrier::{ActionError, Arrival, Barrier, BarrierError, BrokenBy, Party};
 pub use error::{LockError, NotLocked};
 pub use event::{Event, WaitError};
+pub use latch::{CountDownError, Latch, LatchError, LatchParty};
 pub use mutex::{Mutex, MutexGuard};
 pub use semaphore::{AcquireError, Permit, ReleaseError, Semaphore, SemaphoreSetup};

@@ -150,6 +150,24 @@ impl Seats {
         }
         Ok(())
     }
+
+    /// Frees all seats that were lost or whose holders are dead; asks about each.
+    pub(crate) fn free_lost(&self, peer: &Peer) -> Result<(), Error> {
+        let mut alive = peer.cookie();
+        for index in 0..self.len() {
+            let word = self.word(index);
+            let Some(cookie) = Cookie::in_word(word).filter(|&cookie| cookie != alive || word & LOST != 0) else {
+                continue;
+            };
+            if word & LOST == 0 && peer.is_alive(cookie)? {
+                alive = cookie;
+            } else if let Some(holder) = self.holder(index) {
+                // Acquire, Release: as in `claim`. If it fails, somebody else did it.
+                let _ = holder.compare_exchange(word, 0, AcqRel, Relaxed);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All indices below `length`, from anywhere on.
