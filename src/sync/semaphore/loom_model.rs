@@ -33,6 +33,11 @@ fn permits(semaphore: &Semaphore) -> usize {
     }
 }
 
+/// Lets others go to sleep, for which they need no preemption then: on their way they yield, and who yields is not preempted.
+fn let_others_sleep() {
+    (0..4).for_each(|_| thread::yield_now());
+}
+
 fn as_one_alone(value: &Word) {
     let seen = value.load(Relaxed);
     value.store(seen + 1, Relaxed);
@@ -112,6 +117,7 @@ fn all_are_woken(release: impl Fn(&Semaphore) + Copy + Send + Sync + 'static) {
             thread::spawn(move || semaphore.acquire().unwrap())
         });
         let semaphore: Semaphore = heap.open(0);
+        let_others_sleep();
         release(&semaphore);
         for waiter in waiters {
             waiter.join().unwrap();
@@ -142,6 +148,7 @@ fn loom_a_guard_that_goes_wakes_the_next() {
             let semaphore: Semaphore = heap.open(slot);
             thread::spawn(move || drop(semaphore.permit().unwrap()))
         });
+        let_others_sleep();
         heap.open::<Semaphore>(0).release().unwrap();
         for waiter in waiters {
             waiter.join().unwrap();
@@ -190,17 +197,20 @@ fn loom_plain_permits_come_and_go_while_a_holder_dies() {
 /// Who waits for the permit that a dying process has, gets it.
 #[test]
 fn loom_who_waits_for_the_permit_of_the_dead_gets_it() {
-    mortal::at_every_store(1, |stores| {
+    mortal::at_every_store(2, |stores| {
         let heap = semaphore(1);
         let victim = {
             let semaphore: Semaphore = heap.open(1);
             thread::spawn(move || {
                 peer::model::run(1, stores, || {
-                    drop(semaphore.try_permit());
+                    let permit = semaphore.try_permit();
+                    let_others_sleep();
+                    drop(permit);
                 })
             })
         };
         let semaphore: Semaphore = heap.open(2);
+        let_others_sleep();
         semaphore.acquire().unwrap();
         victim.join().unwrap();
         assert_eq!(permits(&semaphore), 0);
@@ -214,7 +224,10 @@ fn loom_who_releases_dies_at_every_store() {
         let heap = semaphore(0);
         let victim = {
             let semaphore: Semaphore = heap.open(1);
-            thread::spawn(move || peer::model::run(1, stores, || semaphore.release().unwrap()).is_some())
+            thread::spawn(move || {
+                let_others_sleep();
+                peer::model::run(1, stores, || semaphore.release().unwrap()).is_some()
+            })
         };
         let waiter = {
             let semaphore: Semaphore = heap.open(2);
