@@ -5,6 +5,10 @@ use sharedware::segment::{
     CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept, schema,
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
+use sharedware::sync::{
+    AcquireError, ActionError, Arrival, Barrier, BarrierError, BrokenBy, CountDownError, Event, Latch, LatchError,
+    ReleaseError, Semaphore, SemaphoreSetup, WaitError,
+};
 use sharedware::{Domain, Error, Lifetime, Options, Owner, ReadOnly, ReadWrite, Reason, Segment};
 
 fn send<T: Send>() {}
@@ -25,6 +29,7 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<spsc::View>();
     send_and_sync::<bytes::Ring>();
     send_and_sync::<bytes::View>();
+    send_and_sync::<(Event, Event<ReadOnly>, Semaphore, Barrier, Latch, Latch<ReadOnly>)>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }
@@ -69,6 +74,7 @@ fn answers_and_options_are_send_and_sync() {
     send_and_sync::<(CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept)>();
     send_and_sync::<(schema::Schema, schema::Difference, schema::Value)>();
     send_and_sync::<sharedware::peer::PeerInfo>();
+    send_and_sync::<(Arrival, BrokenBy, SemaphoreSetup)>();
 }
 
 /// So that `?` works in functions that return a boxed error.
@@ -82,4 +88,11 @@ fn errors_are_errors() {
     error::<PopError>();
     error::<ReadError>();
     error::<WriteError>();
+    error::<WaitError>();
+    error::<AcquireError>();
+    error::<ReleaseError>();
+    error::<BarrierError>();
+    error::<ActionError<std::io::Error>>();
+    error::<CountDownError>();
+    error::<LatchError>();
 }
