@@ -85,6 +85,8 @@ impl Contention<'_> {
         if bell::count_ring(self.bell) {
             if self.is_reserved() {
                 futex::wake_all(self.bell);
+            } else if count == 1 {
+                futex::wake_one(self.bell);
             } else {
                 futex::wake_some(self.bell, count);
             }

@@ -81,10 +81,10 @@ impl Inner {
         let patience = if deadline.is_some() { wait } else { Inside::moment() };
         let mut wish = Wish { inner: self, way, asker, patience, slept: false, failed: None, _record: None };
         // Without a wait, reserved or not: whoever it is reserved for may be dead, which only those who wait find out.
-        if deadline.is_none() || !self.contention().is_reserved() {
-            if let Some(prize) = wish.take()? {
-                return Ok(prize);
-            }
+        if (deadline.is_none() || !self.contention().is_reserved())
+            && let Some(prize) = wish.take()?
+        {
+            return Ok(prize);
         }
         let Some(deadline) = deadline else {
             return wish.check()?.ok_or(AcquireError::WouldBlock);
