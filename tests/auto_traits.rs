@@ -6,8 +6,9 @@ use sharedware::segment::{
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
 use sharedware::sync::{
-    Condvar, FormerRun, LockError, Mutex, MutexGuard, Once, OnceError, OnceState, RawMutex, ReadGuard, ReentrantMutex,
-    ReentrantMutexGuard, RwLock, UnlockError, Wake, WriteGuard,
+    AcquireError, ActionError, Arrival, Barrier, BarrierError, BrokenBy, Condvar, CountDownError, Event, FormerRun,
+    Latch, LatchError, LockError, Mutex, MutexGuard, Once, OnceError, OnceState, RawMutex, ReadGuard, ReentrantMutex,
+    ReentrantMutexGuard, ReleaseError, RwLock, Semaphore, SemaphoreSetup, UnlockError, WaitError, Wake, WriteGuard,
 };
 use sharedware::{Domain, Error, Lifetime, Options, Owner, ReadOnly, ReadWrite, Reason, Segment};
 
@@ -36,6 +37,7 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<Once<ReadOnly>>();
     send_and_sync::<RwLock<u64>>();
     send_and_sync::<Condvar>();
+    send_and_sync::<(Event, Event<ReadOnly>, Semaphore, Barrier, Latch, Latch<ReadOnly>)>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }
@@ -111,6 +113,7 @@ fn answers_and_options_are_send_and_sync() {
     send_and_sync::<(CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept)>();
     send_and_sync::<(schema::Schema, schema::Difference, schema::Value)>();
     send_and_sync::<sharedware::peer::PeerInfo>();
+    send_and_sync::<(Arrival, BrokenBy, SemaphoreSetup)>();
 }
 
 /// So that `?` works in functions that return a boxed error.
@@ -128,4 +131,11 @@ fn errors_are_errors() {
     error::<UnlockError>();
     error::<OnceError>();
     error::<OnceError<std::io::Error>>();
+    error::<WaitError>();
+    error::<AcquireError>();
+    error::<ReleaseError>();
+    error::<BarrierError>();
+    error::<ActionError<std::io::Error>>();
+    error::<CountDownError>();
+    error::<LatchError>();
 }

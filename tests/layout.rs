@@ -14,7 +14,10 @@ use sharedware::ring::{PeerState, PopError, bytes, spsc};
 use sharedware::segment::Kind;
 use sharedware::segment::schema::Schema;
 use sharedware::slot::{Slot, Slots};
-use sharedware::sync::{Condvar, FormerRun, LockError, Mutex, Once, RawMutex, ReentrantMutex, RwLock};
+use sharedware::sync::{
+    Barrier, Condvar, Event, FormerRun, Latch, LockError, Mutex, Once, RawMutex, ReentrantMutex, RwLock, Semaphore,
+    SemaphoreSetup,
+};
 use sharedware::{Lifetime, Options, Segment, Shared};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -463,7 +466,114 @@ fn parts_made_by_hand_are_opened() {
     assert!(Once::open_read_only(&domain, "done").unwrap().is_completed());
 }
 
-/// The other way round: what somebody else writes by the document is what the library reads.
+/// The tag of a part of version 1.
+fn tag(kind: u64) -> u64 {
+    0x5357_0001_0000_0000 | kind
+}
+
+/// The words of a part's state that hold no hint; hints are 0 in what is returned.
+fn without_hints(file: Vec<u8>, hints: &[usize]) -> Vec<u8> {
+    let mut file = file;
+    for hint in hints {
+        let at = 4096 + 8 * (8 + hint);
+        file[at..at + 8].fill(0);
+    }
+    file
+}
+
+#[test]
+fn events() {
+    let room = Room::new();
+    let event = Event::create_with(&room.domain(), "x", &until_removed()).unwrap();
+    let read = || without_hints(fs::read(event.path()).unwrap(), &[2]);
+    assert_header(&read(), Image::new(12, 128));
+    assert_body(&read(), &[(0, tag(12))]);
+    event.set();
+    assert_body(&read(), &[(0, tag(12)), (8, 3)]);
+    event.clear();
+    event.set();
+    event.clear();
+    assert!(event.wait_timeout(Duration::from_millis(1)).is_err());
+    // The bell stays set, as nobody has rung it since.
+    assert_body(&read(), &[(0, tag(12)), (8, 4), (9, 1)]);
+    event.set();
+    assert_body(&read(), &[(0, tag(12)), (8, 7), (9, 2)]);
+}
+
+#[test]
+fn semaphores() {
+    let room = Room::new();
+    let setup = SemaphoreSetup::new(3).bound(5);
+    let semaphore = Semaphore::create_with(&room.domain(), "x", setup, &until_removed()).unwrap();
+    // Of the lock core only the number of holdings is left, and `next`, the spinner and hints.
+    let read = || without_hints(fs::read(semaphore.path()).unwrap(), &[1, 20, 22]);
+    let config = [(0, tag(11)), (1, 3), (2, 5), (3, 256)];
+    assert_header(&read(), Image::new(11, 64 + 4288));
+    assert_body(&read(), &[&config[..], &[(24, 3)]].concat());
+    semaphore.acquire().unwrap();
+    semaphore.release_many(3).unwrap();
+    assert_body(&read(), &[&config[..], &[(24, 5)]].concat());
+    let (first, second) = (semaphore.permit().unwrap(), semaphore.permit().unwrap());
+    let thread = this_thread();
+    let cookie = my_cookie(&room);
+    let seats = [(32, cookie), (33, thread), (34, cookie), (35, thread)];
+    assert_body(&read(), &[&config[..], &[(24, 2 << 32 | 3)], &seats].concat());
+    drop(first);
+    second.into_plain();
+    let seats = [(33, thread), (35, thread)];
+    assert_body(&read(), &[&config[..], &[(24, 3 << 32 | 4)], &seats].concat());
+}
+
+#[test]
+fn barriers() {
+    let room = Room::new();
+    let barrier = Barrier::create_with(&room.domain(), "x", 2, &until_removed()).unwrap();
+    let read = || without_hints(fs::read(barrier.path()).unwrap(), &[1, 18, 19, 20]);
+    let config = [(0, tag(13)), (1, 2), (2, 66)];
+    // 24 words, 66 places, 2 seats.
+    assert_header(&read(), Image::new(13, (8 + 160) * 8));
+    assert_body(&read(), &config);
+    let party = barrier.party().unwrap();
+    assert!(barrier.wait_timeout(Duration::ZERO).is_err());
+    // Broken by time; the place is free again, its note is what it was: index 0 of generation 0.
+    let seat = [(8 + 24 + 132, my_cookie(&room)), (8 + 24 + 133, this_thread())];
+    let bell = word_at(&read(), 4096 + 8 * 25);
+    assert!(bell <= 2, "{bell}");
+    let body = |round: u64| [&config[..], &[(24, round), (25, bell)], &seat].concat();
+    assert_body(&read(), &body(2 << 19 | 2 << 17));
+    barrier.reset().unwrap();
+    assert_body(&read(), &body(1 << 22));
+    barrier.abort().unwrap();
+    assert_body(&read(), &body(1 << 22 | 1 << 19 | 2 << 17));
+    drop(party);
+}
+
+#[test]
+fn latches() {
+    let room = Room::new();
+    let latch = Latch::create_with(&room.domain(), "x", 3, &until_removed()).unwrap();
+    let read = || without_hints(fs::read(latch.path()).unwrap(), &[2, 3]);
+    let config = [(0, tag(15)), (1, 3), (2, 3)];
+    assert_header(&read(), Image::new(15, (8 + 16) * 8));
+    assert_body(&read(), &[&config[..], &[(8, 3)]].concat());
+    let party = latch.party().unwrap();
+    latch.count_down(1).unwrap();
+    let thread = (17, this_thread());
+    assert_body(&read(), &[&config[..], &[(8, 1 << 32 | 1), (16, my_cookie(&room)), thread]].concat());
+    party.count_down();
+    assert_body(&read(), &[&config[..], &[(8, 1 << 32 | 1), thread]].concat());
+    latch.count_down(1).unwrap();
+    assert_body(&read(), &[&config[..], &[(8, 1 << 62), thread]].concat());
+    let open = Latch::create(&room.domain(), "open", 0).unwrap();
+    assert_body(&fs::read(open.path()).unwrap(), &[(0, tag(15)), (8, 1 << 62)]);
+}
+
+/// The number of this thread, as the kernel counts.
+fn this_thread() -> u64 {
+    let path = fs::read_link("/proc/thread-self").unwrap();
+    path.file_name().unwrap().to_str().unwrap().parse().unwrap()
+}
+
 /// Where in a file the words of a part's state are.
 fn state(index: usize) -> usize {
     8 + index
@@ -574,6 +684,7 @@ fn condvar() {
     assert_eq!(condvar.waiters(), 254, "what the first was notified of went to one that seems to wait");
 }
 
+/// The other way round: what somebody else writes by the document is what the library reads.
 #[test]
 fn segments_made_by_hand_are_read() {
     let room = Room::new();

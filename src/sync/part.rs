@@ -276,6 +276,41 @@ fn over<A: Access, O: Object<A>>(segment: &Segment<A>, offset: u64, member: Opti
     O::over(part).map_err(|reason| segment.error(reason))
 }
 
+/// Parts of loom models: on the heap, opened by peers that are known by their slots.
+#[cfg(loom)]
+pub(crate) mod model {
+    use super::*;
+
+    /// An object of a model.
+    #[derive(Debug, Clone)]
+    pub(crate) struct Heap {
+        config: [u64; CONFIG_WORDS],
+        state: Words,
+    }
+
+    impl Heap {
+        pub(crate) fn new<O: Object>(setup: &O::Setup) -> Self {
+            let shape = O::shape(setup).unwrap();
+            let state = Words::on_heap((0..shape.state).map(|_| crate::base::atomic::Word::new(0)).collect());
+            O::initialise(&state, setup);
+            Self { config: shape.config, state }
+        }
+
+        /// The object, as the peer of this slot has it open.
+        pub(crate) fn open<O: Object>(&self, slot: u64) -> O {
+            let part = Part {
+                config: self.config,
+                state: self.state.clone(),
+                light: Light::register(),
+                place: Place { segment: 0, offset: 0 },
+                path: PathBuf::new(),
+                member: Some(Member::model(slot)),
+            };
+            O::over(part).unwrap()
+        }
+    }
+}
+
 /// What a tag says.
 fn describe(tag: u64) -> String {
     match tag {
@@ -370,7 +405,7 @@ pub(crate) use constructors;
 /// The ways to open an object for looking only, the same for all that have something to see.
 macro_rules! read_only_constructors {
     ($called:literal) => {
-        #[doc = concat!("Opens ", $called, " by its name, for looking only: that needs no right to write.")]
+        #[doc = concat!("Opens ", $called, " by its name, to look and to wait only: that needs no right to write.")]
         ///
         /// # Errors
         ///

@@ -57,6 +57,12 @@ pub(crate) fn wake_one(word: &Word) {
     wake(word, 1);
 }
 
+/// Wakes so many of those who sleep on `word`.
+#[cfg(not(loom))]
+pub(crate) fn wake_some(word: &Word, count: u32) {
+    wake(word, libc::c_int::try_from(count).unwrap_or(libc::c_int::MAX));
+}
+
 #[cfg(not(loom))]
 fn wake(word: &Word, count: libc::c_int) {
     // SAFETY: the word is live and 8-aligned.
@@ -143,6 +149,11 @@ pub(crate) fn wake_all(word: &Word) {
 #[cfg(loom)]
 pub(crate) fn wake_one(word: &Word) {
     wake(word, 1);
+}
+
+#[cfg(loom)]
+pub(crate) fn wake_some(word: &Word, count: u32) {
+    wake(word, count as usize);
 }
 
 #[cfg(loom)]

@@ -144,3 +144,32 @@ pub(crate) fn die() -> ! {
     let _ = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
     sleep_until_killed()
 }
+
+/// Numbers that look random, the same for every run (SplitMix64).
+#[derive(Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Any bits; often few, all, or a small number, which are likelier to mean something.
+    pub(crate) fn word(&mut self) -> u64 {
+        let any = self.next();
+        match self.next() % 6 {
+            0 => 0,
+            1 => u64::MAX,
+            2 => any % 5,
+            3 => 1 << (any % 64),
+            _ => any,
+        }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+}

@@ -70,19 +70,27 @@ impl Contention<'_> {
     /// Wakes one who sleeps, or all if it is somebody's in particular. To be called after it became free.
     #[inline(always)]
     pub(crate) fn ring(&self, light: Light) {
+        self.ring_for(1, light);
+    }
+
+    /// The same where so many can have it.
+    #[inline(always)]
+    pub(crate) fn ring_for(&self, count: u32, light: Light) {
         light.pass();
         if bell::has_sleeper(self.bell) {
-            self.ring_out();
+            self.ring_out(count);
         }
     }
 
     #[cold]
-    fn ring_out(&self) {
+    fn ring_out(&self, count: u32) {
         if bell::count_ring(self.bell) {
             if self.is_reserved() {
                 futex::wake_all(self.bell);
-            } else {
+            } else if count == 1 {
                 futex::wake_one(self.bell);
+            } else {
+                futex::wake_some(self.bell, count);
             }
         }
     }

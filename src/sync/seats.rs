@@ -1,0 +1,177 @@
+//! Seats: who holds something, each by process and thread, so that what the dead hold is found.
+//!
+//! ```text
+//! word 0 of a seat   0: free; or a cookie, with bit 63 if it was lost: its holder lives, but will never give it back
+//! word 1             the thread that took it, as the kernel counts them; means nothing while the seat is free
+//! ```
+//!
+//! Only its holder changes a seat that is taken, or somebody who found it lost or its holder dead, by the exact word.
+
+use crate::base::access::{Access, ReadWrite};
+use crate::base::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::base::atomic::Word;
+use crate::peer::{Cookie, Peer};
+use crate::segment::Error;
+use crate::segment::region::Words;
+
+pub(crate) const SEAT_WORDS: usize = 2;
+const LOST: u64 = 1 << 63;
+/// How many holders one who waits asks the kernel about at a time: some tens of microseconds in a slice of 20 ms.
+const QUESTIONS: usize = 8;
+
+/// A run of seats.
+#[derive(Debug, Clone)]
+pub(crate) struct Seats<A: Access = ReadWrite> {
+    words: Words<A>,
+}
+
+impl<A: Access> Seats<A> {
+    pub(crate) fn new(words: Words<A>) -> Self {
+        Self { words }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.words.len() / SEAT_WORDS
+    }
+
+    fn holder(&self, index: usize) -> Option<&Word<A>> {
+        self.words.get(index.checked_mul(SEAT_WORDS)?)
+    }
+
+    fn thread(&self, index: usize) -> Option<&Word<A>> {
+        self.words.get(index.checked_mul(SEAT_WORDS)?.checked_add(1)?)
+    }
+
+    /// What a seat holds; 0 if it is free, or there is none.
+    ///
+    /// Acquire: pairs with `vacate`: what its holder did before leaving is seen.
+    pub(crate) fn word(&self, index: usize) -> u64 {
+        self.holder(index).map_or(0, |word| word.load(Acquire))
+    }
+
+    /// How many of the first `most` are taken.
+    pub(crate) fn taken(&self, most: usize) -> usize {
+        (0..self.len().min(most)).filter(|&index| self.word(index) != 0).count()
+    }
+
+    /// The first free seat from `from` on, all the way round.
+    pub(crate) fn free(&self, from: usize) -> Option<usize> {
+        around(from, self.len()).find(|&index| self.word(index) == 0)
+    }
+}
+
+impl Seats {
+    /// Takes a free seat, of which there may be several who want it.
+    pub(crate) fn claim(&self, me: Cookie, thread: u32) -> Option<usize> {
+        for index in 0..self.len() {
+            let Some(holder) = self.holder(index) else { continue };
+            // Acquire: the last holder's stores are before ours. Release: who finds us here sees what we did before.
+            if holder.load(Relaxed) == 0 && holder.compare_exchange(0, me.bits(), AcqRel, Relaxed).is_ok() {
+                self.note_thread(index, thread);
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Takes a seat that is free and that nobody else can want now.
+    pub(crate) fn occupy(&self, index: usize, me: Cookie, thread: u32) {
+        self.note_thread(index, thread);
+        if let Some(holder) = self.holder(index) {
+            // Release: as in `claim`.
+            holder.store(me.bits(), Release);
+        }
+    }
+
+    fn note_thread(&self, index: usize, thread: u32) {
+        if let Some(word) = self.thread(index) {
+            word.store(thread.into(), Relaxed);
+        }
+    }
+
+    /// Leaves a seat. To be called by its holder, or by who alone may tidy up after the dead.
+    pub(crate) fn vacate(&self, index: usize) {
+        if let Some(holder) = self.holder(index) {
+            // Release: pairs with `word`.
+            holder.store(0, Release);
+        }
+    }
+
+    /// Says of a seat of ours that it will never be given back. `false` if it is not ours.
+    pub(crate) fn lose(&self, index: usize, me: Cookie) -> bool {
+        // Release: as in `claim`.
+        self.holder(index)
+            .is_some_and(|word| word.compare_exchange(me.bits(), me.bits() | LOST, Release, Relaxed).is_ok())
+    }
+
+    /// The same of all of ours that this thread took, or any.
+    pub(crate) fn lose_all(&self, me: Cookie, thread: Option<u32>) -> bool {
+        let mut any = false;
+        for index in 0..self.len() {
+            let theirs = |thread: u32| self.thread(index).is_some_and(|word| word.load(Relaxed) == u64::from(thread));
+            if self.word(index) == me.bits() && thread.is_none_or(theirs) {
+                any |= self.lose(index, me);
+            }
+        }
+        any
+    }
+
+    /// Looks for seats that were lost or whose holders are dead, and tells of each where it is and what it holds, until told to stop by `false`. Goes on where the last look
+    /// ended, whoever's that was, so that all get their turn: `cursor` is a hint.
+    pub(crate) fn find_lost(
+        &self,
+        peer: &Peer,
+        cursor: &Word,
+        mut tell: impl FnMut(usize, u64) -> bool,
+    ) -> Result<(), Error> {
+        let mut asked = 0;
+        let mut last = Some(peer.cookie());
+        let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
+        for index in around(start, self.len()) {
+            let word = self.word(index);
+            let Some(holder) = Cookie::in_word(word) else { continue };
+            if word & LOST == 0 {
+                if last == Some(holder) {
+                    continue;
+                }
+                if asked == QUESTIONS {
+                    cursor.store(index as u64, Relaxed);
+                    return Ok(());
+                }
+                asked += 1;
+                if peer.is_alive(holder)? {
+                    last = Some(holder);
+                    continue;
+                }
+            }
+            if !tell(index, word) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees all seats that were lost or whose holders are dead; asks about each.
+    pub(crate) fn free_lost(&self, peer: &Peer) -> Result<(), Error> {
+        let mut alive = peer.cookie();
+        for index in 0..self.len() {
+            let word = self.word(index);
+            let Some(cookie) = Cookie::in_word(word).filter(|&cookie| cookie != alive || word & LOST != 0) else {
+                continue;
+            };
+            if word & LOST == 0 && peer.is_alive(cookie)? {
+                alive = cookie;
+            } else if let Some(holder) = self.holder(index) {
+                // Acquire, Release: as in `claim`. If it fails, somebody else did it.
+                let _ = holder.compare_exchange(word, 0, AcqRel, Relaxed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All indices below `length`, from anywhere on.
+fn around(start: usize, length: usize) -> impl Iterator<Item = usize> {
+    let start = start.checked_rem(length).unwrap_or(0);
+    (start..length).chain(0..start)
+}
