@@ -4,6 +4,7 @@ mod abandon;
 pub(crate) mod bell;
 mod error;
 mod held;
+pub mod inspect;
 pub(crate) mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;
