@@ -5,6 +5,7 @@ use sharedware::segment::{
     CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept, schema,
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
+use sharedware::sync::inspect;
 use sharedware::{Domain, Error, Lifetime, Options, Owner, ReadOnly, ReadWrite, Reason, Segment};
 
 fn send<T: Send>() {}
@@ -25,6 +26,8 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<spsc::View>();
     send_and_sync::<bytes::Ring>();
     send_and_sync::<bytes::View>();
+    send_and_sync::<inspect::View>();
+    send_and_sync::<inspect::Survey>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }

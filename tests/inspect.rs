@@ -236,7 +236,7 @@ fn any_words_at_all_are_looked_at_in_peace() {
         let mut bad: Vec<u8> = noise.take(512).flatten().collect();
         for line in 0..64 {
             // With tags of all kinds in it.
-            bad[line * 64..][..8].copy_from_slice(&(0x5357_0001_0000_0000 | line as u64 % 20).to_le_bytes());
+            bad[line * 64..][..8].copy_from_slice(&(0x5357_0001_0000_0000 + line as u64 % 20).to_le_bytes());
         }
         segment.write(0, &bad).unwrap();
         let _ = survey(&domain);

@@ -17,7 +17,7 @@
 //!
 //! let domain = Domain::new("doc-inspect")?;
 //! let account = Mutex::create(&domain, "account", 100_u64)?;
-//! let guard = account.lock()?;
+//! let guard = account.lock_or_repair(|_| ())?;
 //!
 //! // In any process:
 //! let survey = domain.locks(&Options::new())?;
