@@ -5,6 +5,7 @@ use sharedware::segment::{
     CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept, schema,
 };
 use sharedware::slot::{self, ReadError, Slot, Slots, WriteError, Writer};
+use sharedware::sync::inspect;
 use sharedware::sync::{
     AcquireError, ActionError, Arrival, Barrier, BarrierError, BrokenBy, Condvar, CountDownError, Event, FormerRun,
     Latch, LatchError, LockError, Mutex, MutexGuard, Once, OnceError, OnceState, RawMutex, ReadGuard, ReentrantMutex,
@@ -38,6 +39,8 @@ fn handles_to_structures_are_send_and_sync() {
     send_and_sync::<RwLock<u64>>();
     send_and_sync::<Condvar>();
     send_and_sync::<(Event, Event<ReadOnly>, Semaphore, Barrier, Latch, Latch<ReadOnly>)>();
+    send_and_sync::<inspect::View>();
+    send_and_sync::<inspect::Survey>();
     unpin::<Slots<u64>>();
     unpin::<spsc::Producer<u64>>();
 }

@@ -22,6 +22,8 @@ const TRIES: usize = 4;
 pub(crate) struct Census {
     /// By slot.
     peers: Vec<(Cookie, PeerInfo)>,
+    /// The last dead of each slot that nobody has taken since, by slot.
+    dead: Vec<(Cookie, PeerInfo)>,
     waits: Vec<Wait>,
 }
 
@@ -56,7 +58,11 @@ impl Census {
     fn look<A: Access>(file: &File, table: &Table<A>) -> Result<Self, Reason> {
         let mut census = Self::default();
         for slot in 0..SLOTS {
-            census.peers.extend(who_lives(file, table, slot)?);
+            match who_lives(file, table, slot)? {
+                Some((cookie, info, true)) => census.peers.push((cookie, info)),
+                Some((cookie, info, false)) => census.dead.push((cookie, info)),
+                None => {}
+            }
         }
         let (records, _) = table.records().as_chunks::<RECORD_WORDS>();
         for Listed { cookie, thread, place, since_ns } in records.iter().filter_map(waits::read) {
@@ -69,8 +75,12 @@ impl Census {
 
     /// What people know of the peer of this cookie; `None`: it is dead, or was not born yet.
     pub(crate) fn peer(&self, cookie: Cookie) -> Option<&PeerInfo> {
-        let at = self.peers.binary_search_by_key(&cookie.slot(), |(peer, _)| peer.slot()).ok()?;
-        self.peers.get(at).filter(|(peer, _)| *peer == cookie).map(|(_, info)| info)
+        find(&self.peers, cookie)
+    }
+
+    /// What its slot still tells of a peer that died and did not tidy up. A hint: only for cookies that are known to have been born.
+    pub(crate) fn dead(&self, cookie: Cookie) -> Option<&PeerInfo> {
+        find(&self.dead, cookie)
     }
 
     /// All threads that wait, in no order.
@@ -80,14 +90,18 @@ impl Census {
     }
 
     /// Those that wait at this place.
-    #[cfg_attr(any(loom, not(test)), expect(dead_code, reason = "for what comes with `sync`"))]
     pub(crate) fn waits_at(&self, place: Place) -> impl Iterator<Item = &Wait> {
         self.waits.iter().filter(move |wait| wait.place == place)
     }
 }
 
-/// The live peer that has the slot, and what the slot tells of it.
-fn who_lives<A: Access>(file: &File, table: &Table<A>, slot: u64) -> Result<Option<(Cookie, PeerInfo)>, Reason> {
+fn find(peers: &[(Cookie, PeerInfo)], cookie: Cookie) -> Option<&PeerInfo> {
+    let at = peers.binary_search_by_key(&cookie.slot(), |(peer, _)| peer.slot()).ok()?;
+    peers.get(at).filter(|(peer, _)| *peer == cookie).map(|(_, info)| info)
+}
+
+/// The peer that has the slot or had it last, what the slot tells of it, and whether it lives.
+fn who_lives<A: Access>(file: &File, table: &Table<A>, slot: u64) -> Result<Option<(Cookie, PeerInfo, bool)>, Reason> {
     for _ in 0..TRIES {
         let Some(words) = table.slot(slot) else { return Ok(None) };
         let raised = words.at::<INCARNATION>().load(Acquire);
@@ -96,14 +110,17 @@ fn who_lives<A: Access>(file: &File, table: &Table<A>, slot: u64) -> Result<Opti
             return Ok(None);
         }
         let incarnation = table.raised_to(raised);
-        if incarnation == 0 || !is_locked(file, slot)? {
+        if incarnation == 0 {
             return Ok(None);
         }
+        let lives = is_locked(file, slot)?;
         let info = table.info(slot);
         fence(Acquire);
         // Otherwise a successor has moved in: the lock may have been its own already, and so may some of what we read.
         if words.at::<INCARNATION>().load(Relaxed) == raised {
-            return Ok(info.map(|info| (Cookie::new(slot, incarnation), info)));
+            // Who left in good order has no pid any more.
+            let known = info.filter(|info| lives || info.pid != 0);
+            return Ok(known.map(|info| (Cookie::new(slot, incarnation), info, lives)));
         }
     }
     Ok(None)

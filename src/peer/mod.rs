@@ -14,7 +14,6 @@ mod registry;
 mod table;
 mod waits;
 
-#[expect(unused_imports, reason = "for what comes with `sync`")]
 pub(crate) use census::{Census, Wait};
 pub(crate) use cookie::Cookie;
 pub(crate) use member::Member;

@@ -10,6 +10,7 @@ mod event;
 mod event_loom_model;
 mod held;
 mod inside;
+pub mod inspect;
 mod latch;
 pub(crate) mod lock;
 #[cfg(all(test, loom))]

@@ -16,9 +16,12 @@ use std::time::Duration;
 use super::bell::Deadline;
 use super::error::LockError;
 use super::held::{self, Held};
+use super::inspect::Findings;
 use super::lock::{LOCK_WORDS, Wait};
 use super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use crate::Shared;
+use crate::base::access::ReadOnly;
+use crate::base::copy::words_for;
 use crate::segment::lend::Lent;
 use crate::segment::region::Words;
 use crate::segment::schema::Schema;
@@ -97,6 +100,14 @@ pub(super) fn initialise_value<T: Shared>(state: &Words, value: &T) {
 pub(super) fn value_of<T: Shared>(part: &Part) -> Result<Lent<T>, Reason> {
     let words = part.state.slice(LOCK_WORDS, Lent::<T>::WORDS);
     words.and_then(|words| Lent::new(&words)).ok_or(Reason::NotFound)
+}
+
+/// What people see of a part of that shape, for [`KINDS`](super::inspect).
+pub(super) fn inspect(config: &[u64; CONFIG_WORDS], state: &Words<ReadOnly>, seen: &mut Findings) -> Option<()> {
+    let size = usize::try_from(config[0]).ok()?;
+    seen.lock(state)?;
+    // Otherwise it is not one.
+    (words_for(size) <= state.len() - LOCK_WORDS).then_some(())
 }
 
 impl<T: Shared> Object for Mutex<T> {

@@ -25,7 +25,7 @@ pub(crate) const CONFIG_WORDS: usize = 7;
 /// Where the state begins.
 pub(crate) const STATE: usize = 8;
 /// Parts start at multiples of so many bytes.
-const ALIGNMENT: u64 = 64;
+pub(crate) const ALIGNMENT: u64 = 64;
 const MAGIC: u64 = 0x5357;
 
 /// What an object's part looks like.
@@ -311,8 +311,13 @@ pub(crate) mod model {
     }
 }
 
+/// The kind and its version in a tag word; `None`: it is not one.
+pub(crate) fn read_tag(tag: u64) -> Option<(Kind, u32)> {
+    (tag >> 48 == MAGIC).then(|| (Kind::from_number(tag as u32), (tag >> 32) as u32 & 0xffff))
+}
+
 /// What a tag says.
-fn describe(tag: u64) -> String {
+pub(crate) fn describe(tag: u64) -> String {
     match tag {
         0 => "nothing".to_owned(),
         _ if tag >> 48 != MAGIC => format!("something else ({tag:#x})"),

@@ -1,4 +1,4 @@
-//! `dump`: the values in slots and rings, read by their schema.
+//! `dump`: the values in slots, rings and locks, read by their schema.
 
 mod text;
 
@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use sharedware::ring::{bytes, spsc};
 use sharedware::segment::schema::Schema;
 use sharedware::segment::{Entry, Kind};
+use sharedware::sync::inspect;
 use sharedware::{Domain, Options, Segment, slot};
 
 use crate::args::Dump;
@@ -25,7 +26,13 @@ pub(crate) fn run(domain: &Domain, args: &Dump) -> Outcome {
         Kind::SPSC => ring(domain, args)?,
         Kind::BYTES => records(domain, args)?,
         Kind::RAW => raw(domain, args)?,
-        kind => return Err(Exit::failure(format_args!("`{}` is a {kind}: there is nothing to print", args.name))),
+        kind if inspect::View::has_value(kind) => guarded(domain, args)?,
+        kind => {
+            return Err(Exit::failure(format_args!(
+                "`{}` holds no value to print, it is of kind {kind}: see `sharedware stat {}`",
+                args.name, args.name
+            )));
+        }
     };
     if args.json { output::json(&contents.json(&entry)) } else { output::write(contents.text().as_bytes()) }
 }
@@ -132,6 +139,23 @@ fn raw(domain: &Domain, args: &Dump) -> Outcome<Contents> {
         segment.read(offset, row)?;
         let hex = text::hex(row);
         contents.push(text::row(offset, row), json!({ "offset": offset, "hex": hex }));
+    }
+    Ok(contents)
+}
+
+/// The value that a lock guards.
+fn guarded(domain: &Domain, args: &Dump) -> Outcome<Contents> {
+    let view = inspect::View::open(domain, &args.name, &Options::new())?;
+    let (bytes, whole) = view.read();
+    let mut contents = Contents { more: vec![("whole", whole.into())], ..Contents::default() };
+    if args.limit == 0 {
+        contents.left = 1;
+        return Ok(contents);
+    }
+    let (line, value) = read(view.schema(), &bytes);
+    contents.push(line, json!({ "value": value }));
+    if !whole {
+        contents.lines.push("(somebody has the lock or died with it: this may be half changed)".to_owned());
     }
     Ok(contents)
 }

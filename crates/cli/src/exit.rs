@@ -21,6 +21,7 @@ pub(crate) enum Status {
     Usage = 2,
     NotFound = 3,
     PeerDied = 4,
+    Deadlock = 5,
 }
 
 /// An end other than a good one.
@@ -47,6 +48,10 @@ impl Exit {
 
     pub(crate) fn peer_died(message: impl Display) -> Self {
         Self::Failed(Status::PeerDied, message.to_string())
+    }
+
+    pub(crate) fn deadlock(message: impl Display) -> Self {
+        Self::Failed(Status::Deadlock, message.to_string())
     }
 
     /// The system's answer to something we wanted to do.

@@ -7,6 +7,7 @@ mod clean;
 mod demo;
 mod dump;
 mod exit;
+mod locks;
 mod ls;
 mod output;
 mod progress;
@@ -42,6 +43,7 @@ fn run(arguments: Arguments) -> Outcome {
         Command::Recv(args) => recv::run(&domain()?, args),
         Command::Ls(args) => ls::run(&domain()?, args),
         Command::Stat(args) => stat::run(&domain()?, args),
+        Command::Locks(args) => locks::run(&domain()?, args),
         Command::Dump(args) => dump::run(&domain()?, args),
         Command::Clean(args) => clean::run(&domain()?, args),
         Command::Rm(args) => rm::run(&domain()?, args),

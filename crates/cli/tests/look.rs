@@ -142,7 +142,7 @@ fn clean_and_rm_remove_what_they_should_and_say_so() {
 #[test]
 fn what_is_not_there_and_what_cannot_be_have_statuses_of_their_own() {
     let room = Room::new("statuses");
-    for command in ["stat", "dump", "rm"] {
+    for command in ["stat", "locks", "dump", "rm"] {
         room.run(&[command, "nothing"]).fails(3, &["no such segment"]);
         room.run(&[command, "no/slash"]).fails(2, &["segment name"]);
     }
@@ -172,7 +172,7 @@ fn every_shell_gets_completions_and_every_command_has_help() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(room.run(&["completions", shell]).text().contains("sharedware"));
     }
-    for command in ["send", "recv", "ls", "stat", "dump", "clean", "rm", "demo", "completions"] {
+    for command in ["send", "recv", "ls", "stat", "locks", "dump", "clean", "rm", "demo", "completions"] {
         assert!(room.run(&[command, "--help"]).text().contains("Example"), "{command}");
     }
     assert!(room.run(&["--help"]).text().contains("Exit status"));
