@@ -5,6 +5,7 @@ mod crash;
 mod fuzz;
 mod leftovers;
 mod manifest;
+mod model;
 mod run;
 mod soak;
 mod test;
@@ -27,7 +28,7 @@ enum Chore {
     Test(test::Arguments),
     /// Compare with the limits of the machine and with the rivals, in real processes
     Bench(bench::Arguments),
-    /// Kill processes at random and fuzz, for as long as you like
+    /// Kill processes at random and fuzz, for as long as you like, after the larger models
     Soak(soak::Arguments),
 }
 

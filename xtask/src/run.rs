@@ -86,6 +86,12 @@ impl Run {
         Ok(self)
     }
 
+    /// Runs in this directory rather than in the root of the repository.
+    pub(crate) fn at(mut self, directory: &Path) -> Run {
+        self.command.current_dir(directory);
+        self
+    }
+
     /// Runs it with our own output; an error if it fails.
     pub(crate) fn stream(self) -> Result<()> {
         let shown = self.shown.clone();

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: half of the time killing processes, the other half fuzzing.
+//! `cargo xtask soak`: the models, also the large ones; then half of the time killing processes, the other half fuzzing.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 use crate::leftovers::Leftovers;
 use crate::manifest::Manifest;
 use crate::run::since;
-use crate::{crash, fuzz};
+use crate::{crash, fuzz, model};
 
 /// Arguments of `cargo xtask soak`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How long to go on, without the time to build; longer if that many kills take longer
+    /// How long to go on, without the time to build and that for the models; longer if that many kills take longer
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(10..))]
     seconds: u64,
     /// How many kills there must be at least
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     kills: u64,
 }
 
-/// Runs both halves, even if the first one fails, and says at the end what came of them.
+/// Runs all parts, even if the first one fails, and says at the end what came of them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let manifest = Manifest::root()?;
     let leftovers = Leftovers::before(&manifest.target_directory()?)?;
@@ -37,6 +37,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         });
     };
 
+    let start = Instant::now();
+    let result = match model::lacking() {
+        Some(reason) => Err(anyhow::anyhow!("cannot check models here: {reason}")),
+        None => model::run_all(&manifest.target_directory()?),
+    };
+    note("models: small and large", start, result);
     let start = Instant::now();
     note(
         &format!("crash: at least {} kills and {crash_seconds} s", arguments.kills),

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::leftovers::Leftovers;
 use crate::manifest::Manifest;
 use crate::run::{cargo, root, since};
-use crate::{crash, fuzz};
+use crate::{crash, fuzz, model};
 
 /// How many kills and seconds the short crash run takes at least; `cargo xtask soak` is the long one.
 const SHORT_CRASH_RUN: (u64, u64) = (300, 20);
@@ -48,6 +48,8 @@ enum Step {
     Tests,
     /// The interleavings of every protocol, explored by loom
     Loom,
+    /// The model of the lock whose owner may die, explored by Spin, with its seeded mistakes
+    Model,
     /// Processes killed at every shared store, briefly
     Crash,
     /// Every fuzz target, briefly
@@ -133,6 +135,7 @@ impl Step {
             Step::Docs => docs()?,
             Step::Tests => cargo(&["test", "--workspace"]).stream()?,
             Step::Loom => return loom(manifest),
+            Step::Model => return models(manifest),
             Step::Crash if !crash::exists(manifest) => bail!("no test target `crash`"),
             Step::Crash => crash::run(SHORT_CRASH_RUN.0, SHORT_CRASH_RUN.1)?,
             Step::Fuzz => return fuzz_briefly(arguments.fuzz_seconds, manifest),
@@ -180,6 +183,14 @@ fn loom(manifest: &Manifest) -> Result<Outcome> {
         bail!("no loom model (no test of the library whose path contains `loom`)");
     }
     models().stream()?;
+    Ok(Outcome::Passed)
+}
+
+fn models(manifest: &Manifest) -> Result<Outcome> {
+    if let Some(reason) = model::lacking() {
+        return Ok(Outcome::Skipped(format!("cannot check models here: {reason}")));
+    }
+    model::run_small(&manifest.target_directory()?)?;
     Ok(Outcome::Passed)
 }
 
