@@ -5,9 +5,11 @@
 
 mod families;
 mod limit;
+mod locked;
 mod message;
 mod ours;
 mod process;
+mod read_locked;
 mod report;
 mod rivals;
 mod rounds;

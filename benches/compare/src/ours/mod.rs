@@ -4,6 +4,9 @@
 
 pub(crate) mod bytes;
 pub(crate) mod create;
+pub(crate) mod mutex;
+pub(crate) mod rwlock;
+pub(crate) mod sleepers;
 pub(crate) mod slot;
 pub(crate) mod spsc;
 pub(crate) mod wake;
