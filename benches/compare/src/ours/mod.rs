@@ -10,3 +10,4 @@ pub(crate) mod sleepers;
 pub(crate) mod slot;
 pub(crate) mod spsc;
 pub(crate) mod wake;
+pub(crate) mod wedge;

@@ -1,0 +1,190 @@
+//! `compare wedge`: what a lock does when the processes that use it are killed.
+//!
+//! Three processes lock, increment a counter and unlock, without a pause. One of them, chosen at random, is killed (SIGKILL)
+//! every 0.2 to 8 ms and replaced. After so many kills the killing ends, and each of the three must get on within some seconds;
+//! if one does not, or if nobody got on for as long before, the run is *wedged*.
+
+mod run;
+mod stuck;
+mod subjects;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use serde_json::{Value, json};
+
+use crate::process::{Fallible, Lab};
+use crate::rounds::Spread;
+pub(crate) use run::work;
+use run::{Outcome, Plan, Still};
+pub(crate) use subjects::Counter;
+use subjects::SUBJECTS;
+
+/// Kills processes that use a lock, ours and the others', and counts the runs that end in a standstill.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Subjects; all of them if none is named.
+    #[arg(value_name = "SUBJECT")]
+    subjects: Vec<String>,
+    /// Runs of each subject, instead of its own number.
+    #[arg(long)]
+    runs: Option<u32>,
+    /// Kills in a run that does not wedge before.
+    #[arg(long, default_value_t = 150)]
+    kills: u32,
+    /// Seconds without progress that count as for ever.
+    #[arg(long, default_value_t = 3.0)]
+    patience: f64,
+    /// Let this many microseconds pass between two holdings, on average.
+    #[arg(long, default_value_t = 0)]
+    pause: u32,
+    /// Begin the random numbers here, to have the same kills again (though not the same moments).
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Few and short runs: to see that it works, not to quote.
+    #[arg(long)]
+    quick: bool,
+    /// Write one JSON object a run to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// List the subjects and end.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Every run of every subject, and the table.
+pub(crate) fn coordinate(arguments: &Arguments) -> Fallible<()> {
+    if let Some(unknown) = arguments.subjects.iter().find(|name| !SUBJECTS.iter().any(|it| it.name == *name)) {
+        let names: Vec<&str> = SUBJECTS.iter().map(|it| it.name).collect();
+        return Err(format!("no subject is called {unknown:?}; there are: {}", names.join(", ")).into());
+    }
+    let wanted = |name: &str| arguments.subjects.is_empty() || arguments.subjects.iter().any(|it| it == name);
+    let chosen: Vec<_> = SUBJECTS.iter().filter(|subject| wanted(subject.name)).collect();
+    if arguments.list {
+        for subject in chosen {
+            println!("{:10} {}", subject.name, subject.about);
+        }
+        return Ok(());
+    }
+    let mut json = arguments.json.as_ref().map(File::create).transpose()?;
+    let lab = Lab::new()?;
+    let seed = arguments.seed.unwrap_or_else(crate::sys::now_ns);
+    let mut tallies = Vec::new();
+    for (place, subject) in chosen.into_iter().enumerate() {
+        if !subject.ready {
+            continue;
+        }
+        let mut tally = Tally { subject: subject.about, outcomes: Vec::new() };
+        let runs = arguments.runs.unwrap_or(if arguments.quick { 3 } else { subject.runs });
+        let kills = if arguments.quick { arguments.kills.min(40) } else { arguments.kills };
+        for number in 0..runs {
+            let plan = Plan {
+                subject: subject.name,
+                name: format!("{}-wedge-{}-{number}", lab.prefix(), subject.name),
+                prefix: lab.prefix().to_owned(),
+                kills,
+                patience: Duration::from_secs_f64(arguments.patience),
+                pause: arguments.pause,
+                seed: seed.wrapping_add(((place as u64) << 32) + u64::from(number)),
+            };
+            let outcome = run::run(&plan);
+            // Whatever killed processes left.
+            lab.sweep();
+            let outcome = outcome?;
+            eprintln!("{} {}/{runs}: {}", subject.name, number + 1, outcome.text());
+            if let Some(file) = &mut json {
+                writeln!(file, "{}", outcome.json(subject.name, plan.seed))?;
+            }
+            tally.outcomes.push(outcome);
+        }
+        tallies.push(tally);
+    }
+    println!("{}", table(&tallies));
+    println!(
+        "Three processes; one is killed every 0.2 to 8 ms and replaced, {} times in a run. Wedged: nobody gets on for {} s, or, after \
+         the last kill, one of them does not, in so much time. Kills before: those until the last progress of a wedged run. Lost: acknowledged \
+         increments that the counter lacks.",
+        if arguments.quick { arguments.kills.min(40) } else { arguments.kills },
+        arguments.patience
+    );
+    Ok(())
+}
+
+/// The runs of one subject.
+struct Tally {
+    subject: &'static str,
+    outcomes: Vec<Outcome>,
+}
+
+fn table(tallies: &[Tally]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "subject",
+        "runs",
+        "wedged",
+        "of these: all stand still",
+        "some",
+        "kills before, median [quartiles]",
+        "kills in all",
+        "lost",
+        "failed",
+        "seen",
+    ]);
+    for Tally { subject, outcomes } in tallies {
+        let count = |still: Still| outcomes.iter().filter(|it| it.still == still).count();
+        let (all, some) = (count(Still::All), count(Still::Some));
+        let wedged = outcomes.iter().filter(|it| it.still != Still::Nobody);
+        let before = Spread::of(wedged.clone().map(|it| f64::from(it.kills_before)));
+        let mut seen: Vec<String> = wedged.map(|it| it.kind.clone()).collect();
+        seen.sort();
+        seen.dedup();
+        let kills: u32 = outcomes.iter().map(|it| it.kills).sum();
+        let lost: u64 = outcomes.iter().map(|it| it.lost).sum();
+        table.add_row([
+            (*subject).to_owned(),
+            outcomes.len().to_string(),
+            (all + some).to_string(),
+            all.to_string(),
+            some.to_string(),
+            before.map_or_else(|| "-".into(), |it| format!("{:.0} [{:.0}-{:.0}]", it.median, it.p25, it.p75)),
+            kills.to_string(),
+            lost.to_string(),
+            outcomes.iter().filter(|it| it.failed.is_some()).count().to_string(),
+            seen.join("\n"),
+        ]);
+    }
+    table.to_string()
+}
+
+impl Outcome {
+    fn text(&self) -> String {
+        let end = match self.still {
+            Still::Nobody => "got through".to_owned(),
+            Still::All => format!("wedged after {} kills, all stand still: {}", self.kills_before, self.state),
+            Still::Some => format!("wedged after {} kills, some stand still: {}", self.kills_before, self.state),
+        };
+        let failed = self.failed.as_ref().map(|said| format!("; a worker ended by itself: {said}")).unwrap_or_default();
+        format!("{end} ({} kills, {} increments, {} lost){failed}", self.kills, self.acknowledged, self.lost)
+    }
+
+    fn json(&self, subject: &str, seed: u64) -> Value {
+        json!({
+            "name": "wedge",
+            "subject": subject,
+            "wedged": self.still != Still::Nobody,
+            "all": self.still == Still::All,
+            "kills": self.kills,
+            "kills_before": self.kills_before,
+            "acknowledged": self.acknowledged,
+            "lost": self.lost,
+            "longest_standstill_ms": self.longest.as_secs_f64() * 1e3,
+            "state": self.state,
+            "failed": self.failed,
+            "seed": seed,
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! One run: three workers, the killing, the watching, and the end of everyone.
+
+use std::io::Read;
+use std::os::fd::RawFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::stuck;
+use super::subjects::{self, Place};
+use crate::process::Fallible;
+use crate::sys;
+
+/// What a run is to do.
+pub(super) struct Plan {
+    pub(super) subject: &'static str,
+    /// Of whatever object the subject needs.
+    pub(super) name: String,
+    pub(super) prefix: String,
+    pub(super) kills: u32,
+    pub(super) patience: Duration,
+    pub(super) pause: u32,
+    pub(super) seed: u64,
+}
+
+/// Who stands still at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Still {
+    Nobody,
+    Some,
+    All,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub(super) still: Still,
+    pub(super) kills: u32,
+    /// Those before the last progress that anyone who stands still, or their predecessors, made.
+    pub(super) kills_before: u32,
+    pub(super) acknowledged: u64,
+    pub(super) lost: u64,
+    /// The longest time within the killing in which nobody got on.
+    pub(super) longest: Duration,
+    /// The state in a few words, for the table; and in full.
+    pub(super) kind: String,
+    pub(super) state: String,
+    /// What a worker said that ended by itself.
+    pub(super) failed: Option<String>,
+}
+
+const WORKERS: usize = 3;
+const BYTES: usize = 4096;
+/// A worker's words are this far from each other: increments acknowledged, by it and its predecessors; the largest count seen.
+const STRIDE: usize = 16;
+const ACKNOWLEDGED: usize = 0;
+const SEEN: usize = 1;
+/// First word of the subject's place.
+const PLACE: usize = 128;
+/// How often the coordinator looks while it watches.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Runs it; whatever happens, no process is left.
+pub(super) fn run(plan: &Plan) -> Fallible<Outcome> {
+    let fd = sys::inheritable_memory(BYTES)?;
+    let words = sys::map_words(fd, BYTES)?;
+    let place = Place { words: &words[PLACE..], name: &plan.name, prefix: &plan.prefix };
+    // Kept until the end: what its maker drops may vanish.
+    let made = subjects::make(plan.subject, &place)?;
+    let mut crew = Crew { plan, fd, words, children: Vec::new() };
+    let outcome = crew.go();
+    drop(crew);
+    drop(made);
+    sys::close(fd)?;
+    outcome
+}
+
+struct Crew<'a> {
+    plan: &'a Plan,
+    fd: RawFd,
+    words: &'static [AtomicU64],
+    children: Vec<Child>,
+}
+
+impl Crew<'_> {
+    fn go(&mut self) -> Fallible<Outcome> {
+        for worker in 0..WORKERS {
+            let child = self.spawn(worker)?;
+            self.children.push(child);
+        }
+        let mut outcome = Outcome {
+            still: Still::Nobody,
+            kills: 0,
+            kills_before: 0,
+            acknowledged: 0,
+            lost: 0,
+            longest: Duration::ZERO,
+            kind: String::new(),
+            state: String::new(),
+            failed: None,
+        };
+        let begun = self.watch([0; WORKERS]);
+        if begun.contains(&false) {
+            return Err(format!("{}: a worker did not begin", self.plan.subject).into());
+        }
+        let mut random = Random(self.plan.seed);
+        let mut progress = Progress::new(self.sums());
+        while outcome.kills < self.plan.kills && progress.none_since() < self.plan.patience && outcome.failed.is_none()
+        {
+            std::thread::sleep(Duration::from_micros(200 + random.below(7801)));
+            progress.look(self.sums(), outcome.kills);
+            let victim = random.below(WORKERS as u64) as usize;
+            self.notice_failures(&mut outcome)?;
+            self.children[victim].kill()?;
+            self.children[victim].wait()?;
+            outcome.kills += 1;
+            self.children[victim] = self.spawn(victim)?;
+        }
+        outcome.longest = progress.longest;
+        let before = self.sums();
+        let moved = self.watch(before);
+        outcome.still = match moved.iter().filter(|moved| !**moved).count() {
+            0 => Still::Nobody,
+            WORKERS => Still::All,
+            _ => Still::Some,
+        };
+        if outcome.still == Still::All {
+            outcome.kills_before = progress.kills;
+        } else {
+            outcome.kills_before = outcome.kills;
+        }
+        if outcome.still != Still::Nobody {
+            let pids: Vec<u32> = self.children.iter().map(Child::id).collect();
+            (outcome.kind, outcome.state) = stuck::describe(&pids, &moved);
+        }
+        self.end();
+        outcome.acknowledged = self.sums().iter().sum();
+        let seen = (0..WORKERS).map(|worker| self.word(worker, SEEN).load(Ordering::Acquire));
+        // Every holding has a count of its own, so there cannot be more of them than the largest, unless some were lost.
+        outcome.lost = outcome.acknowledged.saturating_sub(seen.max().unwrap_or(0));
+        Ok(outcome)
+    }
+
+    /// Waits, without killing, until everyone has got on since `before`, or for as long as patience lasts; who has.
+    fn watch(&self, before: [u64; WORKERS]) -> [bool; WORKERS] {
+        let deadline = Instant::now() + self.plan.patience;
+        loop {
+            let now = self.sums();
+            let moved: [bool; WORKERS] = std::array::from_fn(|worker| now[worker] > before[worker]);
+            if !moved.contains(&false) || Instant::now() > deadline {
+                return moved;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn word(&self, worker: usize, at: usize) -> &'static AtomicU64 {
+        &self.words[worker * STRIDE + at]
+    }
+
+    fn sums(&self) -> [u64; WORKERS] {
+        std::array::from_fn(|worker| self.word(worker, ACKNOWLEDGED).load(Ordering::Acquire))
+    }
+
+    fn spawn(&self, worker: usize) -> Fallible<Child> {
+        let Plan { subject, name, prefix, pause, .. } = self.plan;
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["wedger", &self.fd.to_string(), &worker.to_string(), subject, name, prefix, &pause.to_string()]);
+        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?)
+    }
+
+    /// A worker never ends by itself unless something failed.
+    fn notice_failures(&mut self, outcome: &mut Outcome) -> Fallible<()> {
+        for child in &mut self.children {
+            if let Some(status) = child.try_wait()? {
+                let mut said = String::new();
+                child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said)).transpose()?;
+                outcome.failed = Some(format!("{status}: {}", said.trim()));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Crew<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// When anyone got on last.
+struct Progress {
+    sums: [u64; WORKERS],
+    at: Instant,
+    kills: u32,
+    longest: Duration,
+}
+
+impl Progress {
+    fn new(sums: [u64; WORKERS]) -> Self {
+        Self { sums, at: Instant::now(), kills: 0, longest: Duration::ZERO }
+    }
+
+    fn look(&mut self, sums: [u64; WORKERS], kills: u32) {
+        if sums != self.sums {
+            *self = Self { sums, at: Instant::now(), kills, longest: self.longest.max(self.at.elapsed()) };
+        }
+    }
+
+    fn none_since(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
+
+/// Numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut it = self.0;
+        it = (it ^ (it >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        it = (it ^ (it >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (it ^ (it >> 31)) % bound
+    }
+}
+
+/// A worker's life: until it is killed, or something fails.
+pub(crate) fn work(arguments: &[String]) -> Fallible<()> {
+    let [fd, worker, subject, name, prefix, pause] = arguments else {
+        return Err("a worker is started by the coordinator, not by hand".into());
+    };
+    sys::die_with_parent()?;
+    let words = sys::map_words(fd.parse()?, BYTES)?;
+    let worker: usize = worker.parse()?;
+    let pause: u64 = pause.parse()?;
+    let mut random = Random(sys::now_ns());
+    let mut counter = subjects::open(subject, &Place { words: &words[PLACE..], name, prefix })?;
+    let word = |at: usize| &words[worker * STRIDE + at];
+    loop {
+        let count = counter.increment()?;
+        // Only this process writes its words; the coordinator replaces it only once it is gone.
+        word(SEEN).fetch_max(count, Ordering::Release);
+        word(ACKNOWLEDGED).fetch_add(1, Ordering::Release);
+        if pause > 0 {
+            let until = sys::now_ns() + 2 * random.below(pause * 1000);
+            while sys::now_ns() < until {
+                std::hint::spin_loop();
+            }
+        }
+    }
+}
