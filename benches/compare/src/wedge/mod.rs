@@ -1,8 +1,8 @@
 //! `compare wedge`: what a lock does when the processes that use it are killed.
 //!
 //! Three processes lock, increment a counter and unlock, without a pause. One of them, chosen at random, is killed (SIGKILL)
-//! every 0.2 to 8 ms and replaced. After so many kills the killing ends, and each of the three must get on within some seconds;
-//! if one does not, or if nobody got on for as long before, the run is *wedged*.
+//! every 0.2 to 8 ms and replaced. After so many kills all are told to finish. The run is *wedged* if nobody gets on for some seconds,
+//! or if, when the others have finished and left, one sleeps on.
 
 mod run;
 mod stuck;
@@ -104,9 +104,9 @@ pub(crate) fn coordinate(arguments: &Arguments) -> Fallible<()> {
     }
     println!("{}", table(&tallies));
     println!(
-        "Three processes; one is killed every 0.2 to 8 ms and replaced, {} times in a run. Wedged: nobody gets on for {} s, or, after \
-         the last kill, one of them does not, in so much time. Kills before: those until the last progress of a wedged run. Lost: acknowledged \
-         increments that the counter lacks.",
+        "Three processes; one is killed every 0.2 to 8 ms and replaced, {} times in a run, and then all are told to finish. Wedged: nobody \
+         gets on for {} s, or one sleeps on for so long when the others have left. Kills before: those until the last progress of a wedged \
+         run. Lost: acknowledged increments that the counter lacks.",
         if arguments.quick { arguments.kills.min(40) } else { arguments.kills },
         arguments.patience
     );
@@ -126,8 +126,8 @@ fn table(tallies: &[Tally]) -> String {
         "subject",
         "runs",
         "wedged",
-        "of these: all stand still",
-        "some",
+        "of these: nobody gets on",
+        "one sleeps on",
         "kills before, median [quartiles]",
         "kills in all",
         "lost",
@@ -164,8 +164,8 @@ impl Outcome {
     fn text(&self) -> String {
         let end = match self.still {
             Still::Nobody => "got through".to_owned(),
-            Still::All => format!("wedged after {} kills, all stand still: {}", self.kills_before, self.state),
-            Still::Some => format!("wedged after {} kills, some stand still: {}", self.kills_before, self.state),
+            Still::All => format!("wedged after {} kills, nobody gets on: {}", self.kills_before, self.state),
+            Still::Some => format!("wedged after {} kills, the others have left: {}", self.kills_before, self.state),
         };
         let failed = self.failed.as_ref().map(|said| format!("; a worker ended by itself: {said}")).unwrap_or_default();
         format!("{end} ({} kills, {} increments, {} lost){failed}", self.kills, self.acknowledged, self.lost)

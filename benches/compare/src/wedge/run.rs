@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) seed: u64,
 }
 
-/// Who stands still at the end.
+/// Who stands still at the end: everyone, or some, who sleep on when the others have finished and left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Still {
     Nobody,
@@ -35,7 +35,7 @@ pub(super) enum Still {
 pub(super) struct Outcome {
     pub(super) still: Still,
     pub(super) kills: u32,
-    /// Those before the last progress that anyone who stands still, or their predecessors, made.
+    /// Those before the last progress that anyone made.
     pub(super) kills_before: u32,
     pub(super) acknowledged: u64,
     pub(super) lost: u64,
@@ -54,10 +54,12 @@ const BYTES: usize = 4096;
 const STRIDE: usize = 16;
 const ACKNOWLEDGED: usize = 0;
 const SEEN: usize = 1;
+/// Tells the workers to finish.
+const STOP: usize = 64;
 /// First word of the subject's place.
 const PLACE: usize = 128;
 /// How often the coordinator looks while it watches.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_micros(100);
 
 /// Runs it; whatever happens, no process is left.
 pub(super) fn run(plan: &Plan) -> Fallible<Outcome> {
@@ -98,8 +100,7 @@ impl Crew<'_> {
             state: String::new(),
             failed: None,
         };
-        let begun = self.watch([0; WORKERS]);
-        if begun.contains(&false) {
+        if !self.wait(|crew| !crew.sums().contains(&0)) {
             return Err(format!("{}: a worker did not begin", self.plan.subject).into());
         }
         let mut random = Random(self.plan.seed);
@@ -117,21 +118,16 @@ impl Crew<'_> {
         }
         outcome.longest = progress.longest;
         let before = self.sums();
-        let moved = self.watch(before);
-        outcome.still = match moved.iter().filter(|moved| !**moved).count() {
-            0 => Still::Nobody,
-            WORKERS => Still::All,
-            _ => Still::Some,
+        let anyone = self.wait(|crew| crew.sums() != before);
+        self.words[STOP].store(1, Ordering::Release);
+        let everyone = self.wait(|crew| crew.running().is_empty());
+        (outcome.still, outcome.kills_before) = match (anyone, everyone) {
+            (_, true) => (Still::Nobody, outcome.kills),
+            (true, false) => (Still::Some, outcome.kills),
+            (false, false) => (Still::All, progress.kills),
         };
-        if outcome.still == Still::All {
-            outcome.kills_before = progress.kills;
-        } else {
-            outcome.kills_before = outcome.kills;
-        }
-        if outcome.still != Still::Nobody {
-            let pids: Vec<u32> = self.children.iter().map(Child::id).collect();
-            (outcome.kind, outcome.state) = stuck::describe(&pids, &moved);
-        }
+        self.notice_failures(&mut outcome)?;
+        (outcome.kind, outcome.state) = stuck::describe(&self.running());
         self.end();
         outcome.acknowledged = self.sums().iter().sum();
         let seen = (0..WORKERS).map(|worker| self.word(worker, SEEN).load(Ordering::Acquire));
@@ -140,17 +136,23 @@ impl Crew<'_> {
         Ok(outcome)
     }
 
-    /// Waits, without killing, until everyone has got on since `before`, or for as long as patience lasts; who has.
-    fn watch(&self, before: [u64; WORKERS]) -> [bool; WORKERS] {
+    /// Waits, without killing, until it is so, or for as long as patience lasts; whether it is.
+    fn wait(&mut self, mut so: impl FnMut(&mut Self) -> bool) -> bool {
         let deadline = Instant::now() + self.plan.patience;
         loop {
-            let now = self.sums();
-            let moved: [bool; WORKERS] = std::array::from_fn(|worker| now[worker] > before[worker]);
-            if !moved.contains(&false) || Instant::now() > deadline {
-                return moved;
+            if so(self) {
+                return true;
+            }
+            if Instant::now() > deadline {
+                return false;
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Those that have not ended.
+    fn running(&mut self) -> Vec<u32> {
+        self.children.iter_mut().filter_map(|it| matches!(it.try_wait(), Ok(None)).then(|| it.id())).collect()
     }
 
     fn word(&self, worker: usize, at: usize) -> &'static AtomicU64 {
@@ -168,10 +170,10 @@ impl Crew<'_> {
         Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?)
     }
 
-    /// A worker never ends by itself unless something failed.
+    /// A worker ends by itself when it is told to stop, or because something failed.
     fn notice_failures(&mut self, outcome: &mut Outcome) -> Fallible<()> {
         for child in &mut self.children {
-            if let Some(status) = child.try_wait()? {
+            if let Some(status) = child.try_wait()?.filter(|status| !status.success()) {
                 let mut said = String::new();
                 child.stderr.take().map(|mut pipe| pipe.read_to_string(&mut said)).transpose()?;
                 outcome.failed = Some(format!("{status}: {}", said.trim()));
@@ -231,7 +233,7 @@ impl Random {
     }
 }
 
-/// A worker's life: until it is killed, or something fails.
+/// A worker's life: until it is killed, is told to finish, or something fails.
 pub(crate) fn work(arguments: &[String]) -> Fallible<()> {
     let [fd, worker, subject, name, prefix, pause] = arguments else {
         return Err("a worker is started by the coordinator, not by hand".into());
@@ -243,7 +245,7 @@ pub(crate) fn work(arguments: &[String]) -> Fallible<()> {
     let mut random = Random(sys::now_ns());
     let mut counter = subjects::open(subject, &Place { words: &words[PLACE..], name, prefix })?;
     let word = |at: usize| &words[worker * STRIDE + at];
-    loop {
+    while words[STOP].load(Ordering::Acquire) == 0 {
         let count = counter.increment()?;
         // Only this process writes its words; the coordinator replaces it only once it is gone.
         word(SEEN).fetch_max(count, Ordering::Release);
@@ -255,4 +257,5 @@ pub(crate) fn work(arguments: &[String]) -> Fallible<()> {
             }
         }
     }
+    Ok(())
 }

@@ -10,19 +10,11 @@ const OWNER_DIED: u32 = 0x4000_0000;
 const THREAD: u32 = 0x3fff_ffff;
 
 /// In a few words, and in full.
-pub(super) fn describe(pids: &[u32], moved: &[bool]) -> (String, String) {
-    let mut all = Vec::new();
-    let mut kinds = Vec::new();
-    for (pid, moved) in pids.iter().zip(moved) {
-        let (kind, text) = if *moved { ("gets on".to_owned(), "gets on".to_owned()) } else { of(*pid) };
-        all.push(format!("{pid} {text}"));
-        if !*moved {
-            kinds.push(kind);
-        }
-    }
+pub(super) fn describe(pids: &[u32]) -> (String, String) {
+    let (mut kinds, texts): (Vec<_>, Vec<_>) = pids.iter().map(|&pid| of(pid)).unzip();
     kinds.sort();
     kinds.dedup();
-    (kinds.join(" / "), all.join(", "))
+    (kinds.join(" / "), texts.join(", "))
 }
 
 fn of(pid: u32) -> (String, String) {
