@@ -38,7 +38,10 @@ pub(crate) struct Arguments {
     /// Seconds without progress that count as for ever.
     #[arg(long, default_value_t = 3.0)]
     patience: f64,
-    /// Let this many microseconds pass between two holdings, on average.
+    /// Hold the lock for so many nanoseconds more than an increment takes.
+    #[arg(long, default_value_t = 0)]
+    hold: u32,
+    /// Leave the lock alone for so many nanoseconds after each holding.
     #[arg(long, default_value_t = 0)]
     pause: u32,
     /// Begin the random numbers here, to have the same kills again (though not the same moments).
@@ -87,6 +90,7 @@ pub(crate) fn coordinate(arguments: &Arguments) -> Fallible<()> {
                 prefix: lab.prefix().to_owned(),
                 kills,
                 patience: Duration::from_secs_f64(arguments.patience),
+                hold: arguments.hold,
                 pause: arguments.pause,
                 seed: seed.wrapping_add(((place as u64) << 32) + u64::from(number)),
             };
@@ -181,6 +185,7 @@ impl Outcome {
             "kills_before": self.kills_before,
             "acknowledged": self.acknowledged,
             "lost": self.lost,
+            "took_ms": self.took.as_secs_f64() * 1e3,
             "longest_standstill_ms": self.longest.as_secs_f64() * 1e3,
             "state": self.state,
             "failed": self.failed,

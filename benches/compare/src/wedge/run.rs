@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) prefix: String,
     pub(super) kills: u32,
     pub(super) patience: Duration,
+    /// Nanoseconds for which each holds the lock, and for which it then leaves it alone, beside what that takes anyway.
+    pub(super) hold: u32,
     pub(super) pause: u32,
     pub(super) seed: u64,
 }
@@ -39,7 +41,8 @@ pub(super) struct Outcome {
     pub(super) kills_before: u32,
     pub(super) acknowledged: u64,
     pub(super) lost: u64,
-    /// The longest time within the killing in which nobody got on.
+    /// How long the killing took, and the longest time within it in which nobody got on.
+    pub(super) took: Duration,
     pub(super) longest: Duration,
     /// The state in a few words, for the table; and in full.
     pub(super) kind: String,
@@ -68,7 +71,7 @@ pub(super) fn run(plan: &Plan) -> Fallible<Outcome> {
     let place = Place { words: &words[PLACE..], name: &plan.name, prefix: &plan.prefix };
     // Kept until the end: what its maker drops may vanish.
     let made = subjects::make(plan.subject, &place)?;
-    let mut crew = Crew { plan, fd, words, children: Vec::new() };
+    let mut crew = Crew { plan, fd, words, children: Vec::new(), dead: Vec::new() };
     let outcome = crew.go();
     drop(crew);
     drop(made);
@@ -81,6 +84,8 @@ struct Crew<'a> {
     fd: RawFd,
     words: &'static [AtomicU64],
     children: Vec<Child>,
+    /// Killed, and perhaps not gone yet.
+    dead: Vec<Child>,
 }
 
 impl Crew<'_> {
@@ -95,6 +100,7 @@ impl Crew<'_> {
             kills_before: 0,
             acknowledged: 0,
             lost: 0,
+            took: Duration::ZERO,
             longest: Duration::ZERO,
             kind: String::new(),
             state: String::new(),
@@ -104,18 +110,24 @@ impl Crew<'_> {
             return Err(format!("{}: a worker did not begin", self.plan.subject).into());
         }
         let mut random = Random(self.plan.seed);
+        let (begun, mut next) = (Instant::now(), Instant::now());
         let mut progress = Progress::new(self.sums());
         while outcome.kills < self.plan.kills && progress.none_since() < self.plan.patience && outcome.failed.is_none()
         {
-            std::thread::sleep(Duration::from_micros(200 + random.below(7801)));
+            // From kill to kill: what the last one took, on a machine that is busy, is not added.
+            next += Duration::from_micros(200 + random.below(7801));
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
             progress.look(self.sums(), outcome.kills);
-            let victim = random.below(WORKERS as u64) as usize;
             self.notice_failures(&mut outcome)?;
+            let victim = random.below(WORKERS as u64) as usize;
             self.children[victim].kill()?;
-            self.children[victim].wait()?;
             outcome.kills += 1;
-            self.children[victim] = self.spawn(victim)?;
+            // Not once it is gone, which may take a while.
+            let successor = self.spawn(victim)?;
+            self.dead.push(std::mem::replace(&mut self.children[victim], successor));
+            self.dead.retain_mut(|it| matches!(it.try_wait(), Ok(None)));
         }
+        outcome.took = begun.elapsed();
         outcome.longest = progress.longest;
         let before = self.sums();
         let anyone = self.wait(|crew| crew.sums() != before);
@@ -164,9 +176,10 @@ impl Crew<'_> {
     }
 
     fn spawn(&self, worker: usize) -> Fallible<Child> {
-        let Plan { subject, name, prefix, pause, .. } = self.plan;
+        let Plan { subject, name, prefix, hold, pause, .. } = self.plan;
         let mut command = Command::new("/proc/self/exe");
-        command.args(["wedger", &self.fd.to_string(), &worker.to_string(), subject, name, prefix, &pause.to_string()]);
+        command.args(["wedger", &self.fd.to_string(), &worker.to_string(), subject, name, prefix]);
+        command.args([hold.to_string(), pause.to_string()]);
         Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?)
     }
 
@@ -183,7 +196,7 @@ impl Crew<'_> {
     }
 
     fn end(&mut self) {
-        for child in &mut self.children {
+        for child in self.children.iter_mut().chain(&mut self.dead) {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -235,27 +248,31 @@ impl Random {
 
 /// A worker's life: until it is killed, is told to finish, or something fails.
 pub(crate) fn work(arguments: &[String]) -> Fallible<()> {
-    let [fd, worker, subject, name, prefix, pause] = arguments else {
+    let [fd, worker, subject, name, prefix, hold, pause] = arguments else {
         return Err("a worker is started by the coordinator, not by hand".into());
     };
     sys::die_with_parent()?;
     let words = sys::map_words(fd.parse()?, BYTES)?;
     let worker: usize = worker.parse()?;
-    let pause: u64 = pause.parse()?;
-    let mut random = Random(sys::now_ns());
+    let (hold, pause): (u64, u64) = (hold.parse()?, pause.parse()?);
     let mut counter = subjects::open(subject, &Place { words: &words[PLACE..], name, prefix })?;
     let word = |at: usize| &words[worker * STRIDE + at];
     while words[STOP].load(Ordering::Acquire) == 0 {
-        let count = counter.increment()?;
-        // Only this process writes its words; the coordinator replaces it only once it is gone.
+        let count = counter.increment(&mut || pass(hold))?;
+        // Its predecessor may not be gone yet.
         word(SEEN).fetch_max(count, Ordering::Release);
         word(ACKNOWLEDGED).fetch_add(1, Ordering::Release);
-        if pause > 0 {
-            let until = sys::now_ns() + 2 * random.below(pause * 1000);
-            while sys::now_ns() < until {
-                std::hint::spin_loop();
-            }
-        }
+        pass(pause);
     }
     Ok(())
+}
+
+/// Stays awake for so many nanoseconds.
+fn pass(ns: u64) {
+    if ns > 0 {
+        let until = sys::now_ns() + ns;
+        while sys::now_ns() < until {
+            std::hint::spin_loop();
+        }
+    }
 }

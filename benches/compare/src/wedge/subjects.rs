@@ -48,8 +48,8 @@ pub(super) struct Place<'a> {
 
 /// A counter under a lock.
 pub(crate) trait Counter {
-    /// Locks, increments, unlocks; the count that this increment led to.
-    fn increment(&mut self) -> Fallible<u64>;
+    /// Locks, reads the count, does `within`, writes the count plus one, unlocks; the count as written.
+    fn increment(&mut self, within: &mut dyn FnMut()) -> Fallible<u64>;
 }
 
 /// Makes a subject's counter, before any worker is there; what is returned is kept as long as workers are.
@@ -78,10 +78,12 @@ pub(super) fn open(subject: &str, place: &Place<'_>) -> Fallible<Box<dyn Counter
 
 /// Plain or robust. The dead owner of a robust one leaves nothing to repair: the count was stored, or it was not.
 impl Counter for pthread::Mutex {
-    fn increment(&mut self) -> Fallible<u64> {
+    fn increment(&mut self, within: &mut dyn FnMut()) -> Fallible<u64> {
         Ok(self.with(|words| {
-            words[0] += 1;
-            words[0]
+            let count = words[0] + 1;
+            within();
+            words[0] = count;
+            count
         }))
     }
 }
@@ -117,12 +119,14 @@ impl RawSync {
 }
 
 impl Counter for RawSync {
-    fn increment(&mut self) -> Fallible<u64> {
+    fn increment(&mut self, within: &mut dyn FnMut()) -> Fallible<u64> {
         let guard = self.lock.lock().map_err(|error| error.to_string())?;
         // SAFETY: the guard's pointer is to the counter, aligned, and the lock excludes everyone else.
-        let count = unsafe { &mut *(*guard).cast::<u64>() };
-        *count += 1;
-        Ok(*count)
+        let place = unsafe { &mut *(*guard).cast::<u64>() };
+        let count = *place + 1;
+        within();
+        *place = count;
+        Ok(count)
     }
 }
 
@@ -173,10 +177,11 @@ impl Lmdb {
 }
 
 impl Counter for Lmdb {
-    fn increment(&mut self) -> Fallible<u64> {
+    fn increment(&mut self, within: &mut dyn FnMut()) -> Fallible<u64> {
         let mut transaction = self.env.write_txn()?;
         let bytes = self.database.get(&transaction, KEY)?.ok_or("no counter")?;
         let count = u64::from_le_bytes(bytes.try_into()?) + 1;
+        within();
         self.database.put(&mut transaction, KEY, &count.to_le_bytes())?;
         transaction.commit()?;
         Ok(count)
