@@ -38,11 +38,11 @@ pub(crate) struct Arguments {
     /// Seconds without progress that count as for ever.
     #[arg(long, default_value_t = 3.0)]
     patience: f64,
-    /// Hold the lock for so many nanoseconds more than an increment takes.
-    #[arg(long, default_value_t = 0)]
-    hold: u32,
+    /// Hold the lock for so many nanoseconds more than an increment takes; each of several is tried.
+    #[arg(long, value_name = "NS", value_delimiter = ',', default_values_t = [0, 1000])]
+    hold: Vec<u32>,
     /// Leave the lock alone for so many nanoseconds after each holding.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "NS", default_value_t = 0)]
     pause: u32,
     /// Begin the random numbers here, to have the same kills again (though not the same moments).
     #[arg(long)]
@@ -74,33 +74,33 @@ pub(crate) fn coordinate(arguments: &Arguments) -> Fallible<()> {
     }
     let mut json = arguments.json.as_ref().map(File::create).transpose()?;
     let lab = Lab::new()?;
-    let seed = arguments.seed.unwrap_or_else(crate::sys::now_ns);
+    let mut seed = arguments.seed.unwrap_or_else(crate::sys::now_ns);
+    let kills = if arguments.quick { arguments.kills.min(40) } else { arguments.kills };
     let mut tallies = Vec::new();
-    for (place, subject) in chosen.into_iter().enumerate() {
-        if !subject.ready {
-            continue;
-        }
-        let mut tally = Tally { subject: subject.about, outcomes: Vec::new() };
+    let cases =
+        chosen.into_iter().filter(|it| it.ready).flat_map(|it| arguments.hold.iter().map(move |&hold| (it, hold)));
+    for (subject, hold) in cases {
+        let mut tally = Tally { subject: subject.about, hold, outcomes: Vec::new() };
         let runs = arguments.runs.unwrap_or(if arguments.quick { 3 } else { subject.runs });
-        let kills = if arguments.quick { arguments.kills.min(40) } else { arguments.kills };
         for number in 0..runs {
+            seed = seed.wrapping_add(1);
             let plan = Plan {
                 subject: subject.name,
-                name: format!("{}-wedge-{}-{number}", lab.prefix(), subject.name),
+                name: format!("{}-wedge-{seed:x}", lab.prefix()),
                 prefix: lab.prefix().to_owned(),
                 kills,
                 patience: Duration::from_secs_f64(arguments.patience),
-                hold: arguments.hold,
+                hold,
                 pause: arguments.pause,
-                seed: seed.wrapping_add(((place as u64) << 32) + u64::from(number)),
+                seed,
             };
             let outcome = run::run(&plan);
             // Whatever killed processes left.
             lab.sweep();
             let outcome = outcome?;
-            eprintln!("{} {}/{runs}: {}", subject.name, number + 1, outcome.text());
+            eprintln!("{}, {hold} ns, {}/{runs}: {}", subject.name, number + 1, outcome.text());
             if let Some(file) = &mut json {
-                writeln!(file, "{}", outcome.json(subject.name, plan.seed))?;
+                writeln!(file, "{}", outcome.json(&plan))?;
             }
             tally.outcomes.push(outcome);
         }
@@ -108,10 +108,9 @@ pub(crate) fn coordinate(arguments: &Arguments) -> Fallible<()> {
     }
     println!("{}", table(&tallies));
     println!(
-        "Three processes; one is killed every 0.2 to 8 ms and replaced, {} times in a run, and then all are told to finish. Wedged: nobody \
-         gets on for {} s, or one sleeps on for so long when the others have left. Kills before: those until the last progress of a wedged \
-         run. Lost: acknowledged increments that the counter lacks.",
-        if arguments.quick { arguments.kills.min(40) } else { arguments.kills },
+        "Three processes; one is killed every 0.2 to 8 ms and replaced, {kills} times in a run, and then all are told to finish. Wedged: \
+         nobody gets on for {} s, or one sleeps on for so long when the others have left. Held: for so much longer than an increment \
+         takes. Kills before: those until the last progress of a wedged run. Lost: acknowledged increments that the counter lacks.",
         arguments.patience
     );
     Ok(())
@@ -120,6 +119,7 @@ pub(crate) fn coordinate(arguments: &Arguments) -> Fallible<()> {
 /// The runs of one subject.
 struct Tally {
     subject: &'static str,
+    hold: u32,
     outcomes: Vec<Outcome>,
 }
 
@@ -128,17 +128,19 @@ fn table(tallies: &[Tally]) -> String {
     table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header([
         "subject",
+        "held",
         "runs",
         "wedged",
-        "of these: nobody gets on",
+        "nobody gets on",
         "one sleeps on",
-        "kills before, median [quartiles]",
+        "kills before [quartiles]",
+        "longest standstill",
         "kills in all",
         "lost",
         "failed",
         "seen",
     ]);
-    for Tally { subject, outcomes } in tallies {
+    for Tally { subject, hold, outcomes } in tallies {
         let count = |still: Still| outcomes.iter().filter(|it| it.still == still).count();
         let (all, some) = (count(Still::All), count(Still::Some));
         let wedged = outcomes.iter().filter(|it| it.still != Still::Nobody);
@@ -146,15 +148,18 @@ fn table(tallies: &[Tally]) -> String {
         let mut seen: Vec<String> = wedged.map(|it| it.kind.clone()).collect();
         seen.sort();
         seen.dedup();
+        let longest = outcomes.iter().filter(|it| it.still == Still::Nobody).map(|it| it.longest).max();
         let kills: u32 = outcomes.iter().map(|it| it.kills).sum();
         let lost: u64 = outcomes.iter().map(|it| it.lost).sum();
         table.add_row([
             (*subject).to_owned(),
+            format!("{hold} ns"),
             outcomes.len().to_string(),
             (all + some).to_string(),
             all.to_string(),
             some.to_string(),
             before.map_or_else(|| "-".into(), |it| format!("{:.0} [{:.0}-{:.0}]", it.median, it.p25, it.p75)),
+            longest.map_or_else(|| "-".into(), |it| format!("{} ms", it.as_millis())),
             kills.to_string(),
             lost.to_string(),
             outcomes.iter().filter(|it| it.failed.is_some()).count().to_string(),
@@ -175,10 +180,12 @@ impl Outcome {
         format!("{end} ({} kills, {} increments, {} lost){failed}", self.kills, self.acknowledged, self.lost)
     }
 
-    fn json(&self, subject: &str, seed: u64) -> Value {
+    fn json(&self, plan: &Plan) -> Value {
         json!({
             "name": "wedge",
-            "subject": subject,
+            "subject": plan.subject,
+            "hold_ns": plan.hold,
+            "pause_ns": plan.pause,
             "wedged": self.still != Still::Nobody,
             "all": self.still == Still::All,
             "kills": self.kills,
@@ -189,7 +196,7 @@ impl Outcome {
             "longest_standstill_ms": self.longest.as_secs_f64() * 1e3,
             "state": self.state,
             "failed": self.failed,
-            "seed": seed,
+            "seed": plan.seed,
         })
     }
 }

@@ -132,7 +132,7 @@ impl Crew<'_> {
         let before = self.sums();
         let anyone = self.wait(|crew| crew.sums() != before);
         self.words[STOP].store(1, Ordering::Release);
-        let everyone = self.wait(|crew| crew.running().is_empty());
+        let everyone = anyone && self.wait(|crew| crew.running().is_empty());
         (outcome.still, outcome.kills_before) = match (anyone, everyone) {
             (_, true) => (Still::Nobody, outcome.kills),
             (true, false) => (Still::Some, outcome.kills),

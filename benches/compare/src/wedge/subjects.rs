@@ -30,8 +30,8 @@ pub(super) struct Subject {
 /// In the order in which they run.
 pub(super) const SUBJECTS: &[Subject] = &[
     Subject { name: "ours", about: "sharedware Mutex", runs: 90, ready: ours::wedge::READY },
-    Subject { name: "raw_sync", about: "raw_sync Mutex on shared_memory", runs: 20, ready: true },
-    Subject { name: "pthread", about: "pthread mutex, process-shared", runs: 20, ready: true },
+    Subject { name: "raw_sync", about: "raw_sync Mutex on shared_memory", runs: 12, ready: true },
+    Subject { name: "pthread", about: "pthread mutex, process-shared", runs: 12, ready: true },
     Subject { name: "robust", about: "pthread mutex, robust", runs: 90, ready: true },
     Subject { name: "lmdb", about: "LMDB write transactions (heed)", runs: 90, ready: true },
 ];
