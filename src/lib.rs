@@ -74,7 +74,7 @@ pub mod peer;
 pub mod ring;
 pub mod segment;
 pub mod slot;
-mod sync;
+pub mod sync;
 mod sys;
 
 pub use base::access::{Access, ReadOnly, ReadWrite};

@@ -334,12 +334,18 @@ fn a_registry_of_impossible_geometry_is_refused() {
     let domain = room.domain();
     room.put("ring", &Image::spsc("<Q", 8, 8, 8, 7).bytes());
     let mut short = Image::new(image::PEERS, 4096);
-    short.geometry(0, 4096).geometry(1, 1);
+    short.u32(image::KIND_VERSION, 2).geometry(0, 4096).geometry(1, 1).geometry(2, 4096);
+    let mut without_waits = Image::new(image::PEERS, 4096 * 64 + 4095 * 64);
+    without_waits.u32(image::KIND_VERSION, 2).geometry(0, 4096).geometry(1, 1).geometry(2, 4096);
     for (image, part) in [
         (Image::peers(1).geometry(0, 8192).clone(), "peer slots"),
         (Image::peers(1).geometry(0, 0).clone(), "peer slots"),
         (Image::peers(0), "incarnation"),
         (short, "peer slots"),
+        (Image::peers(1).geometry(2, 8192).clone(), "wait records"),
+        (Image::peers(1).geometry(2, 0).clone(), "wait records"),
+        (without_waits, "wait records"),
+        (Image::peers(1).u32(image::KIND_VERSION, 1).clone(), "version 2 of peer registry, found 1"),
         (Image::new(image::RAW, 4096), "peer registry"),
         (Image::peers(1).u64(image::FIRST_COMMITTED, 4096).u64(image::COMMITTED, 8192).clone(), "peer slots"),
     ] {

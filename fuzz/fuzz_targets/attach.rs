@@ -121,7 +121,8 @@ fn follow(domain: &Domain, recipe: &Recipe) {
         Some((first, words)) => {
             let mut image = Image::peers(first.value(0));
             for (at, word) in words {
-                image.word(usize::from(*at) % (4096 * 8), word.value(0));
+                // Slots and wait records.
+                image.word(usize::from(*at) % (2 * 4096 * 8), word.value(0));
             }
             write(&registry, &image.bytes());
         }

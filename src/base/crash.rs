@@ -8,9 +8,7 @@
 pub(crate) fn point() {}
 
 #[cfg(feature = "__crash-points")]
-pub(crate) use armed::point;
-#[cfg(feature = "__crash-points")]
-pub use armed::{arm, passed};
+pub use armed::{arm, passed, point};
 
 #[cfg(feature = "__crash-points")]
 mod armed {
@@ -40,8 +38,9 @@ mod armed {
         }
     }
 
+    /// One more point passed; the process dies here if it is the fatal one.
     #[inline(always)]
-    pub(crate) fn point() {
+    pub fn point() {
         if PASSED.load(SeqCst) != DISARMED
             && PASSED.fetch_add(1, SeqCst) + 1 == FATAL.load(SeqCst)
             && let Some(die) = DIE.get()

@@ -5,13 +5,19 @@
 //!
 //! **If a peer dies**, the next question about its cookie answers "dead", within the microseconds the question takes.
 
+mod census;
 mod cookie;
 mod member;
 #[cfg(loom)]
 pub(crate) mod model;
 mod registry;
+mod table;
+mod waits;
 
+#[expect(unused_imports, reason = "for what comes with `sync`")]
+pub(crate) use census::{Census, Wait};
 pub(crate) use cookie::Cookie;
 pub(crate) use member::Member;
 pub(crate) use registry::Peer;
-pub use registry::PeerInfo;
+pub use table::PeerInfo;
+pub(crate) use waits::{Place, WaitRecord};

@@ -6,19 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::cookie::{Cookie, SLOTS};
-use crate::base::access::{Access, ReadOnly};
-use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
+use super::table::{self, COMMAND, COMMAND_WORDS, EXPECTED, INCARNATION, PID, PeerInfo, START, Table};
+use super::waits::{Place, WaitRecord};
+use crate::base::atomic::Ordering::{Relaxed, Release};
 use crate::base::copy;
 use crate::segment::create::{self, Blueprint};
-use crate::segment::header::GEOMETRY_WORDS;
 use crate::segment::name::Name;
-use crate::segment::open::{self, Expected};
-use crate::segment::region::Words;
+use crate::segment::open;
 use crate::segment::{Domain, Error, Kind, Options, Owner, Reason, Segment};
 use crate::sys::fork::{self, Stamp};
-use crate::sys::{clock, lock, process};
+use crate::sys::{lock, process};
 
-const VERSION: u32 = 1;
 /// Where the lock bytes of slot 0 are, far from those of the segment itself; two for each slot, side by side, so that the kernel keeps
 /// them as one lock.
 const FIRST_LOCK_BYTE: u64 = 1 << 32;
@@ -33,14 +31,6 @@ fn life_byte(slot: u64) -> u64 {
     FIRST_LOCK_BYTE + 2 * slot + 1
 }
 
-/// Words of a slot, and what is where.
-const SLOT_WORDS: usize = 8;
-const INCARNATION: usize = 0;
-const PID: usize = 1;
-const START: usize = 2;
-const COMMAND: usize = 3;
-const COMMAND_WORDS: usize = 2;
-
 /// This process as a peer of a domain, as long as any handle needs it.
 pub(crate) struct Peer {
     registry: Option<Registry>,
@@ -50,8 +40,7 @@ pub(crate) struct Peer {
 
 struct Registry {
     segment: Segment,
-    table: Words,
-    first_incarnation: u64,
+    table: Table,
 }
 
 /// The peers this process is, one per domain. Locked only under the fork gate, so never in the middle of a fork.
@@ -78,23 +67,23 @@ impl Peer {
     fn register(domain: &Domain) -> Result<Self, Error> {
         let name = Name::peers();
         let options = options(domain);
-        let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
-        let mut geometry = [0; GEOMETRY_WORDS];
-        geometry[0] = SLOTS;
-        // In units of 1.024 us, so that a registry made later starts above every incarnation of an earlier one.
-        geometry[1] = clock::boot_ns() >> 10;
-        let body = SLOTS * (SLOT_WORDS as u64) * 8;
-        let blueprint =
-            Blueprint { kind: Kind::PEERS, kind_version: VERSION, geometry, schema: None, body, committed: body };
-        let (segment, (table, first_incarnation, cookie)) = create::open_or_create(
+        let blueprint = Blueprint {
+            kind: Kind::PEERS,
+            kind_version: table::VERSION,
+            geometry: table::geometry(),
+            schema: None,
+            body: table::BODY,
+            committed: table::BODY,
+        };
+        let (segment, (table, cookie)) = create::open_or_create(
             domain,
             &name,
-            || open::attach(domain, &name, &options, expected, true, take_slot),
+            || open::attach(domain, &name, &options, EXPECTED, true, take_slot),
             || create::create(domain, &name, blueprint.clone(), &options, true, |_| (), take_slot),
         )?;
         let stamp = Stamp::current()
             .map_err(|error| segment.error(Reason::os("make a page that children see wiped", error)))?;
-        Ok(Self { registry: Some(Registry { segment, table, first_incarnation }), cookie, stamp })
+        Ok(Self { registry: Some(Registry { segment, table }), cookie, stamp })
     }
 
     /// Whether the registry that we are in is the one that the path leads to.
@@ -140,30 +129,41 @@ impl Peer {
         if cookie == self.cookie {
             return Ok(true);
         }
-        if registry.incarnation(cookie.slot()) != Some(cookie.incarnation()) {
+        if registry.table.incarnation(cookie.slot()) != Some(cookie.incarnation()) {
             return Ok(false);
         }
         let _gate = fork::gate();
         let file = registry.segment.reopen(false)?;
         let locked = is_locked(&file, cookie.slot()).map_err(|reason| registry.segment.error(reason))?;
         // A successor that has locked the slot meanwhile raised the incarnation before that.
-        Ok(locked && registry.incarnation(cookie.slot()) == Some(cookie.incarnation()))
+        Ok(locked && registry.table.incarnation(cookie.slot()) == Some(cookie.incarnation()))
     }
 
     /// What people know of the peer of this cookie: its process id and command, if its slot still tells.
     pub(crate) fn describe(&self, cookie: Cookie) -> Option<PeerInfo> {
         let registry = self.registry.as_ref().filter(|_| self.is_current())?;
-        if registry.incarnation(cookie.slot()) != Some(cookie.incarnation()) {
+        if registry.table.incarnation(cookie.slot()) != Some(cookie.incarnation()) {
             return None;
         }
-        info(&registry.table, cookie.slot())
+        registry.table.info(cookie.slot())
+    }
+
+    /// Lists the calling thread, whose number it is, as waiting at `at`, until the record is dropped; see ARCHITECTURE.md, "Peers".
+    ///
+    /// `None`, and not listed: in a forked child, in a model, or where too many wait at once. A hint for people, on which nothing depends.
+    pub(crate) fn wait_record(&self, thread: u32, at: Place) -> Option<WaitRecord<'_>> {
+        // A forked child does not even have the mapping.
+        let registry = self.registry.as_ref().filter(|_| self.is_current())?;
+        // Who cannot be asked about is taken to live.
+        let is_alive = |owner| self.is_alive(owner).unwrap_or(true);
+        WaitRecord::claim(registry.table.records(), self.cookie, self.stamp, thread, at, is_alive)
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
         let Some(registry) = self.registry.as_ref().filter(|_| self.stamp.is_current()) else { return };
-        if let Some(words) = slot(&registry.table, self.cookie.slot()) {
+        if let Some(words) = registry.table.slot(self.cookie.slot()) {
             // A hint for who looks for a free slot.
             words.at::<PID>().store(0, Relaxed);
         }
@@ -176,15 +176,8 @@ impl fmt::Debug for Peer {
     }
 }
 
-impl Registry {
-    fn incarnation(&self, slot_number: u64) -> Option<u64> {
-        let words = slot(&self.table, slot_number)?;
-        Some(Cookie::trim(self.first_incarnation.wrapping_add(words.at::<INCARNATION>().load(Acquire))))
-    }
-}
-
 /// How to create or open the registry of a domain: one that is shared must belong to the group it is shared with.
-fn options(domain: &Domain) -> Options {
+pub(super) fn options(domain: &Domain) -> Options {
     let (mode, group) = domain.registry_access();
     let owner = if mode & 0o066 == 0 { Owner::Me } else { Owner::Group(group.unwrap_or_else(process::group)) };
     let mut options = Options::new().mode(mode).owner(owner);
@@ -193,25 +186,12 @@ fn options(domain: &Domain) -> Options {
 }
 
 /// Wins the lock of a slot and fills the slot in.
-fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Reason> {
-    let table = segment.body();
-    let [slots, first_incarnation, ..] = *segment.geometry();
-    // What is not committed may not be touched.
-    let committed = segment.committed().is_ok_and(|committed| committed == segment.capacity());
-    let room = if committed { table.len() as u64 / SLOT_WORDS as u64 } else { 0 };
-    if slots != SLOTS || room < SLOTS {
-        let expected = format!("{SLOTS}, and room for them");
-        return Err(Reason::Field { what: "number of peer slots", expected, found: slots.min(room) });
-    }
-    if first_incarnation == 0 {
-        let expected = "one above 0".to_owned();
-        return Err(Reason::Field { what: "first incarnation", expected, found: first_incarnation });
-    }
+fn take_slot(file: &File, segment: &Segment) -> Result<(Table, Cookie), Reason> {
+    let table = Table::of(segment)?;
     // Who was killed did not tidy up. Asking for a lock in vain costs many microseconds where thousands live, so what looks taken is tried
     // last. These are hints, in whatever pid namespace: the lock decides.
     let looks = |number: u64, like: Looks| {
-        let word = number as usize * SLOT_WORDS + PID;
-        let pid = table.get(word).map_or(0, |word| word.load(Relaxed));
+        let pid = table.pid(number);
         match like {
             Looks::Free => pid == 0,
             Looks::Abandoned => pid != 0 && !process::exists(pid),
@@ -227,10 +207,10 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         if !lock::exclude(file, lock_byte(number)).map_err(|error| Reason::os("lock a peer slot", error))? {
             continue;
         }
-        let Some(words) = slot(&table, number) else { continue };
+        let Some(words) = table.slot(number) else { continue };
         // Ours alone now. Whoever had it is gone, and with the next store all its cookies are dead.
         let mut raised = words.at::<INCARNATION>().load(Relaxed).wrapping_add(1);
-        if Cookie::trim(first_incarnation.wrapping_add(raised)) == 0 {
+        if table.raised_to(raised) == 0 {
             // Spoilt, or nine years old. A cookie of incarnation 0 in slot 0 would be nobody's.
             raised = raised.wrapping_add(1);
         }
@@ -244,7 +224,8 @@ fn take_slot(file: &File, segment: &Segment) -> Result<(Words, u64, Cookie), Rea
         if !lock::exclude(file, life_byte(number)).map_err(|error| Reason::os("lock a peer slot", error))? {
             continue;
         }
-        return Ok((table.clone(), first_incarnation, Cookie::new(number, first_incarnation.wrapping_add(raised))));
+        let cookie = Cookie::new(number, table.raised_to(raised));
+        return Ok((table.clone(), cookie));
     }
     Err(Reason::TooManyPeers(SLOTS))
 }
@@ -258,63 +239,8 @@ enum Looks {
     Taken,
 }
 
-fn slot<A: Access>(table: &Words<A>, number: u64) -> Option<crate::segment::region::WordArray<SLOT_WORDS, A>> {
-    table.array(usize::try_from(number).ok()?.checked_mul(SLOT_WORDS)?)
-}
-
 /// Whether somebody lives in the slot; one who is moving in does not yet.
-fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
+pub(super) fn is_locked(file: &File, slot: u64) -> Result<bool, Reason> {
     // Exclusively: a shared lock may be held by anybody who can read the registry.
     lock::is_excluded(file, life_byte(slot)).map_err(|error| Reason::os("ask whether a peer lives", error))
-}
-
-/// A live peer of a domain, for people to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PeerInfo {
-    /// Process id, in its own pid namespace.
-    pub pid: u32,
-    /// Command name, at most 15 bytes.
-    pub command: String,
-    /// When the process started, in clock ticks since boot.
-    pub started: u64,
-}
-
-fn info<A: Access>(table: &Words<A>, number: u64) -> Option<PeerInfo> {
-    let words = slot(table, number)?;
-    let mut command = [0; COMMAND_WORDS * 8];
-    copy::load_bytes(words.run(COMMAND, COMMAND_WORDS), &mut command);
-    let end = command.iter().position(|&byte| byte == 0).unwrap_or(command.len());
-    Some(PeerInfo {
-        pid: u32::try_from(words.at::<PID>().load(Relaxed)).unwrap_or(0),
-        command: process::printable(command.get(..end)?),
-        started: words.at::<START>().load(Relaxed),
-    })
-}
-
-impl Domain {
-    /// The live peers of this domain: processes that hold a handle which may own something. None if there is no registry.
-    ///
-    /// # Errors
-    ///
-    /// The registry cannot be read.
-    pub fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
-        let options = options(self);
-        let expected = Expected { kind: Some((Kind::PEERS, VERSION)), schema: None };
-        let look = |file: &File, segment: &Segment<ReadOnly>| {
-            let table = segment.body();
-            let mut found = Vec::new();
-            for number in 0..SLOTS {
-                if is_locked(file, number)? {
-                    found.extend(info(&table, number));
-                }
-            }
-            Ok(found)
-        };
-        match open::attach(self, &Name::peers(), &options, expected, true, look) {
-            Ok((_, found)) => Ok(found),
-            Err(error) if error.is_not_found() => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
 }

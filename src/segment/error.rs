@@ -253,6 +253,26 @@ pub enum Reason {
         /// The segment's.
         found: u32,
     },
+    /// What stands at an offset of a raw segment is not the part that was to be opened there.
+    #[error("expected {expected} at offset {offset}, found {found}: create it there first, or open it where it is")]
+    Part {
+        /// What was to be opened.
+        expected: String,
+        /// Where, in bytes.
+        offset: u64,
+        /// What is there.
+        found: String,
+    },
+    /// A part's own words hold what they cannot.
+    #[error("expected {what} {expected}, found {found}: it was spoilt; remove the segment and create it anew")]
+    Spoilt {
+        /// Which of its words.
+        what: &'static str,
+        /// What it can hold.
+        expected: String,
+        /// What it holds.
+        found: u64,
+    },
     /// Another element type.
     #[error("expected another element type; use one type on both sides, or choose another name:\n{0}")]
     Schema(Box<Difference>),

@@ -85,9 +85,34 @@ impl Kind {
     /// A single-producer single-consumer ring of records: [`ring::bytes`](crate::ring::bytes).
     pub const BYTES: Self = Self(5);
 
+    /// A lock around a value: [`Mutex`](crate::sync::Mutex).
+    pub const MUTEX: Self = Self(6);
+    /// A lock around nothing: [`RawMutex`](crate::sync::RawMutex).
+    pub const RAW_MUTEX: Self = Self(7);
+    /// A lock that its owner may take again: [`ReentrantMutex`](crate::sync::ReentrantMutex).
+    pub const REENTRANT_MUTEX: Self = Self(8);
+    /// A lock for many readers or one writer: [`RwLock`](crate::sync::RwLock).
+    pub const RW_LOCK: Self = Self(9);
+    /// A condition variable: [`Condvar`](crate::sync::Condvar).
+    pub const CONDVAR: Self = Self(10);
+    /// A counting semaphore: [`Semaphore`](crate::sync::Semaphore).
+    pub const SEMAPHORE: Self = Self(11);
+    /// A flag to wait for: [`Event`](crate::sync::Event).
+    pub const EVENT: Self = Self(12);
+    /// A meeting point: [`Barrier`](crate::sync::Barrier).
+    pub const BARRIER: Self = Self(13);
+    /// Something that happens once: [`Once`](crate::sync::Once).
+    pub const ONCE: Self = Self(14);
+    /// A countdown: [`Latch`](crate::sync::Latch).
+    pub const LATCH: Self = Self(15);
+
     /// The number in the header.
     pub fn number(self) -> u32 {
         self.0
+    }
+
+    pub(crate) fn from_number(number: u32) -> Self {
+        Self(number)
     }
 
     /// Its name, if this version of the library knows it.
@@ -98,6 +123,16 @@ impl Kind {
             Self::SLOTS => Some("slots"),
             Self::SPSC => Some("spsc ring"),
             Self::BYTES => Some("byte ring"),
+            Self::MUTEX => Some("mutex"),
+            Self::RAW_MUTEX => Some("raw mutex"),
+            Self::REENTRANT_MUTEX => Some("reentrant mutex"),
+            Self::RW_LOCK => Some("reader-writer lock"),
+            Self::CONDVAR => Some("condition variable"),
+            Self::SEMAPHORE => Some("semaphore"),
+            Self::EVENT => Some("event"),
+            Self::BARRIER => Some("barrier"),
+            Self::ONCE => Some("once"),
+            Self::LATCH => Some("latch"),
             _ => None,
         }
     }

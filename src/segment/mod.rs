@@ -7,6 +7,7 @@ pub(crate) mod create;
 mod domain;
 mod error;
 pub(crate) mod header;
+pub(crate) mod lend;
 mod list;
 pub(crate) mod name;
 pub(crate) mod open;

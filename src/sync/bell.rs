@@ -21,8 +21,8 @@ use crate::sys::barrier::{self, Light};
 use crate::sys::futex;
 
 const SLEEPING: u64 = 1;
-const FIRST_SLICE: Duration = Duration::from_millis(1);
-const LONGEST_SLICE: Duration = Duration::from_millis(20);
+pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
+pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(20);
 
 /// Until when to wait.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ impl Deadline {
     }
 
     /// How much of `slice` is left to wait; `None`: it is over.
-    fn left(self, slice: Duration) -> Option<Duration> {
+    pub(crate) fn left(self, slice: Duration) -> Option<Duration> {
         let Some(at) = self.0 else { return Some(slice) };
         let left = at.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| left.min(slice))
@@ -61,13 +61,30 @@ pub(crate) fn ring(bell: &Word, light: Light) {
 
 #[cold]
 fn ring_out(bell: &Word, seen: u64) {
-    // One more ring, and nobody asleep. If it fails, another waker was faster; who lay down after that one has seen our store.
-    let _ = bell.compare_exchange(seen, u64::from((seen as u32).wrapping_add(1)), Relaxed, Relaxed);
+    // If it fails, another waker was faster; who lay down after that one has seen our store.
+    let _ = bell.compare_exchange(seen, rung(seen), Relaxed, Relaxed);
     futex::wake_all(bell);
 }
 
+/// A bell that was found to have a sleeper, rung: one more ring, and nobody asleep.
+fn rung(seen: u64) -> u64 {
+    u64::from((seen as u32).wrapping_add(1))
+}
+
+/// Whether somebody sleeps.
+#[inline(always)]
+pub(crate) fn has_sleeper(bell: &Word) -> bool {
+    bell.load(Relaxed) & SLEEPING != 0
+}
+
+/// Counts a ring; `false` if another waker was faster, or nobody sleeps. The caller wakes.
+pub(crate) fn count_ring(bell: &Word) -> bool {
+    let seen = bell.load(Relaxed);
+    seen & SLEEPING != 0 && bell.compare_exchange(seen, rung(seen), Relaxed, Relaxed).is_ok()
+}
+
 /// Says that somebody is about to sleep; returns what the bell must still be when they do. To be followed by a heavy barrier.
-fn set(bell: &Word) -> u32 {
+pub(crate) fn set(bell: &Word) -> u32 {
     let mut seen = bell.load(Relaxed);
     while seen & SLEEPING == 0 {
         match bell.compare_exchange(seen, seen | SLEEPING, Relaxed, Relaxed) {

@@ -36,6 +36,13 @@ thread_local! {
     static HELD: RefCell<Held> = const { RefCell::new(Held { depth: 0, shared: None, exclusive: None }) };
 }
 
+/// Has `act` called in forked children (libc's `fork`), in the one thread that they have; one more time for each call.
+#[cfg(not(loom))]
+pub(crate) fn in_child(act: extern "C" fn()) {
+    // SAFETY: the function lives for ever.
+    unsafe { libc::pthread_atfork(None, None, Some(act)) };
+}
+
 /// While it lives, no other thread's `fork` (libc's) starts, so that no child inherits a descriptor that is open for a moment only.
 /// Reentrant within a thread; threads do not keep each other waiting.
 pub(crate) struct Gate(());
@@ -129,6 +136,12 @@ mod stamp {
         #[inline(always)]
         pub(crate) fn is_current(self) -> bool {
             self.page.load(Relaxed) == self.value
+        }
+
+        /// As a forked child finds it.
+        #[cfg(test)]
+        pub(crate) fn inherited(self) -> Self {
+            Self { value: self.value + 1, ..self }
         }
     }
 

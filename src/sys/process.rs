@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::OnceLock;
 
 /// A process as people know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,20 @@ pub struct Process {
 /// This process's id in its own pid namespace.
 pub(crate) fn id() -> u32 {
     std::process::id()
+}
+
+/// This thread's id in the pid namespace of the process; never 0.
+#[cfg(not(loom))]
+pub(crate) fn thread_id() -> u32 {
+    // SAFETY: no arguments, never fails.
+    let id = unsafe { libc::gettid() };
+    u32::try_from(id).unwrap_or(u32::MAX)
+}
+
+/// How many threads of this process can run at once.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The name of this process's command, at most 15 bytes.

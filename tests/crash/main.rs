@@ -5,12 +5,16 @@
 //! cargo test --release --features __crash-points --test crash -- [--kills N] [--seconds S] [--seed N] [--only NAME]
 //! ```
 //!
-//! `--only stores` or `--only random` runs one half; any other NAME the store-by-store scenarios whose title contains it.
+//! `--only stores` or `--only random` runs one half; `--only locks` the random run of the locks alone; any other NAME the store-by-store
+//! scenarios whose title contains it.
 
 #[path = "../common/process.rs"]
 mod process;
 
 mod bytes;
+mod cast;
+mod lockers;
+mod locks;
 mod oracle;
 mod peers;
 mod random;
@@ -25,6 +29,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use cast::Cast;
 use random::Report;
 use stores::{Enumerate, PROMISE, Tally};
 
@@ -50,6 +55,9 @@ fn scenarios() -> Vec<Box<dyn Enumerate>> {
         Box::new(bytes::Attaching { producer: true }),
         Box::new(bytes::Attaching { producer: false }),
         Box::new(bytes::Receiving),
+        Box::new(locks::Locking),
+        Box::new(locks::Waiting),
+        Box::new(locks::TakingOver),
     ];
     all.extend(typed::pushing().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(typed::popping().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
@@ -118,12 +126,14 @@ fn run() -> process::Outcome<bool> {
     let arguments = arguments()?;
     let only = arguments.only.as_deref();
     let mut tally = Tally::default();
-    if only != Some("random") {
+    if !matches!(only, Some("random" | "locks")) {
         store_by_store(&arguments, &mut tally)?;
     }
     let mut report = Report::default();
-    if only.is_none_or(|only| only == "random") {
-        report = at_random(&arguments)?;
+    for (cast, name) in [(&workers::CAST, "random"), (&lockers::CAST, "locks")] {
+        if only.is_none_or(|only| only == "random" || only == name) {
+            report.add(at_random(cast, &arguments)?);
+        }
     }
     let mut all = report.others.clone();
     all.extend(&tally.recoveries);
@@ -166,11 +176,12 @@ fn store_by_store(arguments: &Arguments, tally: &mut Tally) -> process::Outcome 
     Ok(())
 }
 
-fn at_random(arguments: &Arguments) -> process::Outcome<Report> {
-    println!("killed at random (--seed {}):", arguments.seed);
+fn at_random(cast: &Cast, arguments: &Arguments) -> process::Outcome<Report> {
+    println!("{} processes killed at random, {} (--seed {}):", cast.roles.len(), cast.title, arguments.seed);
     let start = Instant::now();
     let place = Place::new("random")?;
-    let report = random::run(&place.0, arguments.kills, Duration::from_secs(arguments.seconds), arguments.seed)?;
+    let report =
+        random::run(cast, &place.0, arguments.kills, Duration::from_secs(arguments.seconds / 2), arguments.seed)?;
     let slow = report.others.iter().filter(|&&time| u128::from(time) > PROMISE.as_nanos()).count();
     println!(
         "  {} kills in {:.1} s; from a kill to the next operation on the structure by anyone else: {} ({slow} beyond {PROMISE:?}); by the \

@@ -23,6 +23,11 @@ pub(crate) enum Note {
     Writer(u64),
     /// What has become of a churner's own segment: see `Own` in `workers`.
     Own(u64),
+    /// Increments of a counter behind a lock, by who made them.
+    Counted {
+        counter: u64,
+        by: u64,
+    },
     /// Where the byte ring's producer was after so many records: the last few.
     SentPosition(u64),
 }
@@ -39,6 +44,7 @@ impl Note {
             Self::Writer(who) => 48 + who as usize % 8,
             Self::Own(who) => 56 + who as usize % 8,
             Self::SentPosition(count) => 64 + count as usize % 16,
+            Self::Counted { counter, by } => 80 + 8 * (counter as usize % 6) + by as usize % 8,
         }
     }
 }

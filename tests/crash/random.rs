@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use sharedware::__crash as crash;
 use sharedware::Domain;
 
+use crate::cast::{Cast, Random, Role};
 use crate::ensure;
 use crate::oracle::{Me, Oracle, Recovery, about_to_die, die};
 use crate::process::{
     Child, End, Heard, Outcome, adopt_orphans, hold_back_child_signals, now, reap_any, wait_for_children,
 };
-use crate::workers::{ROLES, Random, Role, finish, prepare, work};
 
 /// Who makes no progress for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,15 +52,15 @@ struct Run<'a> {
 }
 
 /// Runs until there have been so many kills and so many seconds have passed.
-pub(crate) fn run(directory: &Path, kills: u64, time: Duration, seed: u64) -> Outcome<Report> {
+pub(crate) fn run(cast: &Cast, directory: &Path, kills: u64, time: Duration, seed: u64) -> Outcome<Report> {
     let domain = Domain::new("random")?.in_directory(directory);
-    Child::fork(|_| prepare(&domain))?.join(PATIENCE).map_err(|error| format!("preparing: {error}"))?;
+    Child::fork(|_| (cast.prepare)(&domain))?.join(PATIENCE).map_err(|error| format!("preparing: {error}"))?;
     adopt_orphans();
     hold_back_child_signals();
     let oracle = Oracle::new()?;
     let mut run = Run { domain: &domain, oracle, random: Random(seed), lives: 0, report: Report::default() };
     let mut workers = Vec::new();
-    for (index, role) in ROLES.into_iter().enumerate() {
+    for (index, role) in cast.roles.iter().copied().enumerate() {
         workers.push(run.employ(role, index)?);
     }
 
@@ -104,7 +104,7 @@ pub(crate) fn run(directory: &Path, kills: u64, time: Duration, seed: u64) -> Ou
         }
     }
     run.report.acked = workers.iter().map(|worker| oracle.acked(worker.index)).sum();
-    if let Err(error) = Child::fork(|_| finish(&domain, oracle))?.join(PATIENCE) {
+    if let Err(error) = Child::fork(|_| (cast.finish)(&domain, oracle))?.join(PATIENCE) {
         run.report.lost += 1;
         println!("FAILED at the end: {error}");
     }
@@ -119,7 +119,7 @@ impl Run<'_> {
     /// A new process for a role.
     fn employ(&mut self, role: Role, index: usize) -> Outcome<Worker> {
         self.lives += 1;
-        let me = Me { oracle: self.oracle, index, structure: role.structure(), life: self.lives };
+        let me = Me { oracle: self.oracle, index, structure: role.structure, life: self.lives };
         let mut random = Random(self.random.next());
         let domain = self.domain;
         let child = Child::fork(|_| {
@@ -129,7 +129,7 @@ impl Run<'_> {
                 let order = 10_u64.pow(random.below(5) as u32);
                 crash::arm(order + random.below(9 * order), die);
             }
-            work(role, domain, me, random)
+            (role.work)(domain, me, random)
         })?;
         Ok(Worker { role, index, life: self.lives, child, progress: (self.oracle.acked(index), Instant::now()) })
     }
@@ -154,14 +154,14 @@ impl Run<'_> {
         };
         if end == End::Signalled(libc::SIGKILL) {
             self.report.kills += 1;
-            self.oracle.killed(worker.index, worker.role.structure(), worker.life, at);
+            self.oracle.killed(worker.index, worker.role.structure, worker.life, at);
         } else {
             self.report.lost += 1;
             let said = match worker.child.line.recv(Duration::ZERO) {
                 Ok(Heard::Message(said)) => String::from_utf8_lossy(&said).into_owned(),
                 _ => "nothing".into(),
             };
-            println!("FAILED after {} kills: {:?}: {end:?}, said {said}", self.report.kills, worker.role);
+            println!("FAILED after {} kills: {}: {end:?}, said {said}", self.report.kills, worker.role.name);
         }
         *worker = self.employ(worker.role, worker.index)?;
         Ok(())
@@ -174,13 +174,25 @@ impl Run<'_> {
             worker.progress = (acked, Instant::now());
         } else if worker.progress.1.elapsed() > PATIENCE {
             self.report.hangs += 1;
-            println!("HANG after {} kills: {:?} (pid {})", self.report.kills, worker.role, worker.child.pid);
+            println!("HANG after {} kills: {} (pid {})", self.report.kills, worker.role.name, worker.child.pid);
             worker.progress.1 = Instant::now();
         }
     }
 }
 
 impl Report {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.kills += other.kills;
+        self.acked += other.acked;
+        self.lost += other.lost;
+        self.hangs += other.hangs;
+        self.left.extend(other.left);
+        self.others.extend(other.others);
+        self.successors.extend(other.successors);
+        self.others.sort_unstable();
+        self.successors.sort_unstable();
+    }
+
     pub(crate) fn check(&self) -> Outcome {
         ensure!(self.lost == 0, "{} wrong answers", self.lost);
         ensure!(self.hangs == 0, "{} hangs", self.hangs);

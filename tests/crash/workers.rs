@@ -6,86 +6,36 @@ use sharedware::ring::{PopError, PushError, WhenPeerGone, bytes, spsc};
 use sharedware::slot::{Slots, WriteError};
 use sharedware::{Domain, Lifetime, Options, ReadOnly, Segment};
 
+use crate::cast::{Cast, Random, Role, mix, within};
 use crate::ensure;
 use crate::oracle::{Me, Note, Oracle};
 use crate::process::{Outcome, exit_now, fork_bare, process_id, reap, without_tmpfile};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    TypedProducer,
-    TypedConsumer,
-    BytesProducer,
-    BytesConsumer,
-    /// Writes in turn with the others.
-    Writer(u64),
-    /// Forks children that do so with the handle they inherited.
-    Forker,
-    /// The exclusive writer of another slot.
-    LoneWriter,
-    Reader,
-    /// Creates, opens, grows, removes and sweeps segments; the second without `O_TMPFILE`.
-    Churner(u64),
-    /// Becomes a peer and leaves.
-    Registrant,
-}
-
-pub(crate) const ROLES: [Role; 13] = [
-    Role::TypedProducer,
-    Role::TypedConsumer,
-    Role::BytesProducer,
-    Role::BytesConsumer,
-    Role::Writer(0),
-    Role::Writer(1),
-    Role::Forker,
-    Role::LoneWriter,
-    Role::Reader,
-    Role::Churner(0),
-    Role::Churner(1),
-    Role::Churner(2),
-    Role::Registrant,
-];
-
-impl Role {
-    /// Those with the same number use the same structure.
-    pub(crate) fn structure(self) -> usize {
-        match self {
-            Self::TypedProducer | Self::TypedConsumer => 0,
-            Self::BytesProducer | Self::BytesConsumer => 1,
-            Self::Writer(_) | Self::Forker | Self::Reader => 2,
-            Self::LoneWriter => 3,
-            Self::Churner(_) => 4,
-            Self::Registrant => 5,
-        }
-    }
-}
-
-/// A small generator of random numbers (splitmix64).
-#[derive(Debug, Clone)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-
-    /// A break now and then, so that the others get the processor too.
-    fn breathe(&mut self) {
-        if self.below(64) == 0 {
-            std::thread::sleep(Duration::from_micros(self.below(200)));
-        }
-    }
-}
-
-fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
+/// Rings, slots and segments, all at once.
+pub(crate) const CAST: Cast = Cast {
+    title: "rings, slots and segments",
+    prepare,
+    finish,
+    roles: &[
+        Role { name: "typed producer", structure: 0, work: push },
+        Role { name: "typed consumer", structure: 0, work: pop },
+        Role { name: "bytes producer", structure: 1, work: send },
+        Role { name: "bytes consumer", structure: 1, work: receive },
+        // Two write in turn, and children of the third do so with the handle they inherited.
+        Role { name: "writer 0", structure: 2, work: |domain, me, random| write(domain, me, random, 0) },
+        Role { name: "writer 1", structure: 2, work: |domain, me, random| write(domain, me, random, 1) },
+        Role { name: "forker", structure: 2, work: fork },
+        // The exclusive writer of another slot.
+        Role { name: "lone writer", structure: 3, work: write_alone },
+        Role { name: "reader", structure: 2, work: read },
+        // They create, open, grow, remove and sweep segments; the second without `O_TMPFILE`.
+        Role { name: "churner 0", structure: 4, work: |domain, me, random| churn(domain, me, random, 0) },
+        Role { name: "churner 1", structure: 4, work: |domain, me, random| churn(domain, me, random, 1) },
+        Role { name: "churner 2", structure: 4, work: |domain, me, random| churn(domain, me, random, 2) },
+        // Becomes a peer and leaves.
+        Role { name: "registrant", structure: 5, work: register },
+    ],
+};
 
 type Value = [u64; 8];
 
@@ -116,7 +66,7 @@ const ALONE: usize = 1;
 const CHILD: u64 = 2;
 
 /// Makes what the workers use; it lives until removed.
-pub(crate) fn prepare(domain: &Domain) -> Outcome {
+fn prepare(domain: &Domain) -> Outcome {
     let options = Options::new().lifetime(Lifetime::UntilRemoved);
     spsc::Ring::<Value>::create_with(domain, TYPED, TYPED_CAPACITY, &options)?;
     bytes::Ring::create_with(domain, BYTES, BYTES_CAPACITY, &options)?;
@@ -127,7 +77,7 @@ pub(crate) fn prepare(domain: &Domain) -> Outcome {
 }
 
 /// After everybody has been killed: everything acknowledged is there. Then removes it all.
-pub(crate) fn finish(domain: &Domain, oracle: Oracle) -> Outcome {
+fn finish(domain: &Domain, oracle: Oracle) -> Outcome {
     let mut consumer = spsc::Ring::<Value>::open(domain, TYPED)?.consumer()?;
     within("typed ring, popped", oracle.known(Note::Popped), consumer.position(), BATCH)?;
     while let Ok(found) = consumer.try_pop() {
@@ -160,28 +110,6 @@ pub(crate) fn finish(domain: &Domain, oracle: Oracle) -> Outcome {
     }
     domain.clean()?;
     Ok(())
-}
-
-fn within(what: &str, acked: u64, found: u64, unacked: u64) -> Outcome {
-    ensure!(found >= acked, "lost: {what}: {acked} acknowledged, {found} there");
-    ensure!(found <= acked + unacked, "too many: {what}: {acked} acknowledged, {found} there");
-    Ok(())
-}
-
-/// Works until killed, or until something is wrong.
-pub(crate) fn work(role: Role, domain: &Domain, me: Me, random: Random) -> Outcome {
-    match role {
-        Role::TypedProducer => push(domain, me, random),
-        Role::TypedConsumer => pop(domain, me, random),
-        Role::BytesProducer => send(domain, me, random),
-        Role::BytesConsumer => receive(domain, me, random),
-        Role::Writer(who) => write(domain, me, random, who),
-        Role::Forker => fork(domain, me, random),
-        Role::LoneWriter => write_alone(domain, me, random),
-        Role::Reader => read(domain, me, random),
-        Role::Churner(who) => churn(domain, me, random, who),
-        Role::Registrant => register(domain, me, random),
-    }
 }
 
 fn push(domain: &Domain, me: Me, mut random: Random) -> Outcome {

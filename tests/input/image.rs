@@ -99,8 +99,9 @@ impl Image {
 
     /// A registry of peers.
     pub(crate) fn peers(first_incarnation: u64) -> Self {
-        let mut image = Self::new(PEERS, 4096 * 64);
-        image.geometry(0, 4096).geometry(1, first_incarnation);
+        // Slots, and wait records behind them.
+        let mut image = Self::new(PEERS, 4096 * 64 + 4096 * 64);
+        image.u32(KIND_VERSION, 2).geometry(0, 4096).geometry(1, first_incarnation).geometry(2, 4096);
         image
     }
 

@@ -1,0 +1,253 @@
+//! Waiting for what several want and one gets: spin while that pays, then sleep; nobody starves. The protocol is in ARCHITECTURE.md, "Locks".
+
+use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE};
+use crate::base::atomic::Ordering::Relaxed;
+use crate::base::atomic::{Word, spin};
+use crate::sys::barrier::{self, Light};
+use crate::sys::{futex, process};
+
+/// What a look at the contested thing showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look<R> {
+    /// It is ours, with this.
+    Ours(R),
+    /// It could have been ours, had we been allowed to take it.
+    Free,
+    /// It is not to be had.
+    Busy,
+}
+
+/// One who waits, and for what. Everything but the words is the caller's.
+pub(crate) trait Contest {
+    /// What the winner gets.
+    type Prize;
+    /// What ends the wait instead.
+    type Error;
+
+    /// Looks, and takes it if `may_take`. Called often: cheap.
+    fn look(&mut self, may_take: bool) -> Look<Self::Prize>;
+
+    /// At the end of each slice of sleep, and of the whole: finds out whether those who are in the way live, and takes it from the dead.
+    ///
+    /// # Errors
+    ///
+    /// Ends the wait.
+    fn check(&mut self) -> Result<Option<Self::Prize>, Self::Error>;
+
+    /// Before the first sleep.
+    fn falls_asleep(&mut self) {}
+}
+
+/// The words by which those who wait keep out of each other's way. All but the bell are hints: whatever they hold, nothing worse comes of it
+/// than a delay of a slice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contention<'a> {
+    /// 0, or the cookie of one who has waited long: the others leave it to that one.
+    pub(crate) next: &'a Word,
+    /// 0, or the cookie of the only one who spins.
+    pub(crate) spinner: &'a Word,
+    pub(crate) bell: &'a Word,
+    /// How many looks it took those who spun, on average.
+    pub(crate) spins: &'a Word,
+}
+
+const FEWEST_SPINS: u64 = 8;
+const MOST_SPINS: u64 = 256;
+/// Turns between two looks, at most: a look takes the line from its owner.
+const LONGEST_PAUSE: u32 = 32;
+/// Who has slept through so many slices has waited long.
+const LONG: u32 = 3;
+
+impl Contention<'_> {
+    /// Whether somebody who has waited long is to have it next.
+    #[inline(always)]
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.next.load(Relaxed) != 0
+    }
+
+    /// Wakes one who sleeps, or all if it is somebody's in particular. To be called after it became free.
+    #[inline(always)]
+    pub(crate) fn ring(&self, light: Light) {
+        light.pass();
+        if bell::has_sleeper(self.bell) {
+            self.ring_out();
+        }
+    }
+
+    #[cold]
+    fn ring_out(&self) {
+        if bell::count_ring(self.bell) {
+            if self.is_reserved() {
+                futex::wake_all(self.bell);
+            } else {
+                futex::wake_one(self.bell);
+            }
+        }
+    }
+
+    /// Waits until `contest` is won. `Ok(None)`: the deadline has passed.
+    pub(crate) fn wait<C: Contest>(
+        &self,
+        me: u64,
+        deadline: Deadline,
+        light: Light,
+        contest: &mut C,
+    ) -> Result<Option<C::Prize>, C::Error> {
+        let mut wait = Waiting { words: *self, me, light, reserved: false, slept: false };
+        if let Some(prize) = wait.spin(contest) {
+            return Ok(Some(prize));
+        }
+        contest.falls_asleep();
+        let outcome = wait.sleep(deadline, contest);
+        if !matches!(outcome, Ok(Some(_))) {
+            wait.leave(contest);
+        }
+        outcome
+    }
+}
+
+struct Waiting<'a> {
+    words: Contention<'a>,
+    me: u64,
+    light: Light,
+    reserved: bool,
+    slept: bool,
+}
+
+impl Waiting<'_> {
+    /// Looks, and takes it unless it waits for somebody else.
+    fn look<C: Contest>(&mut self, contest: &mut C) -> Look<C::Prize> {
+        let next = self.words.next.load(Relaxed);
+        // Somebody thought us dead, or the word was spoilt: then we wait like everybody else.
+        self.reserved &= next == self.me;
+        let look = contest.look(next == 0 || self.reserved);
+        if matches!(look, Look::Ours(_)) {
+            self.won();
+        }
+        look
+    }
+
+    fn won(&mut self) {
+        if self.reserved {
+            self.give_up_reservation();
+        }
+        if self.slept {
+            // Who woke us woke nobody else, and took the mark of the others with ours.
+            bell::set(self.words.bell);
+        }
+    }
+
+    fn reserve(&mut self) {
+        if !self.reserved {
+            self.reserved = self.words.next.compare_exchange(0, self.me, Relaxed, Relaxed).is_ok();
+        }
+    }
+
+    fn give_up_reservation(&mut self) {
+        self.reserved = false;
+        let _ = self.words.next.compare_exchange(self.me, 0, Relaxed, Relaxed);
+    }
+
+    /// Spins, unless somebody does already, or nobody could run meanwhile.
+    fn spin<C: Contest>(&mut self, contest: &mut C) -> Option<C::Prize> {
+        if process::cores() == 1 || self.words.spinner.compare_exchange(0, self.me, Relaxed, Relaxed).is_err() {
+            return None;
+        }
+        let usual = self.words.spins.load(Relaxed).clamp(FEWEST_SPINS, MOST_SPINS);
+        let budget = if cfg!(loom) { 1 } else { 2 * usual };
+        let mut prize = None;
+        let mut pause = 1;
+        let mut looks = 0;
+        // The second half is with a reservation: it is short of luck, not of patience.
+        while looks < 2 * budget {
+            if let Look::Ours(won) = self.look(contest) {
+                prize = Some(won);
+                break;
+            }
+            looks += 1;
+            if looks == budget {
+                self.reserve();
+            }
+            for _ in 0..pause {
+                spin();
+            }
+            pause = if cfg!(loom) { 1 } else { (2 * pause).min(LONGEST_PAUSE) };
+        }
+        // What did not pay is tried for half as long next time.
+        let now = if prize.is_some() { usual + looks.div_ceil(4) - usual.div_ceil(4) } else { usual / 2 };
+        if now != usual {
+            self.words.spins.store(now, Relaxed);
+        }
+        let _ = self.words.spinner.compare_exchange(self.me, 0, Relaxed, Relaxed);
+        prize
+    }
+
+    fn sleep<C: Contest>(&mut self, deadline: Deadline, contest: &mut C) -> Result<Option<C::Prize>, C::Error> {
+        let mut slice = FIRST_SLICE;
+        let mut slices = 0;
+        loop {
+            let asleep = bell::set(self.words.bell);
+            barrier::heavy();
+            let before = (self.words.next.load(Relaxed), self.words.spinner.load(Relaxed));
+            if let Look::Ours(prize) = self.look(contest) {
+                return Ok(Some(prize));
+            }
+            let nap = deadline.left(slice);
+            let mut elapsed = true;
+            if let Some(nap) = nap {
+                elapsed = futex::wait(self.words.bell, asleep, nap) == futex::Woken::ByTime;
+                self.slept = true;
+                match self.look(contest) {
+                    Look::Ours(prize) => return Ok(Some(prize)),
+                    // Who lets a whole slice pass is stopped or dead.
+                    look if elapsed && nap == slice => self.revoke(before, matches!(look, Look::Free)),
+                    Look::Free | Look::Busy => {}
+                }
+            }
+            // Also when the time is up before the first nap: who waits for moments only must learn of a death as well.
+            if let Some(prize) = contest.check()? {
+                self.won();
+                return Ok(Some(prize));
+            }
+            if nap.is_none() {
+                // Whoever it is reserved for may be dead: who has no time to find out takes it.
+                return Ok(match contest.look(true) {
+                    Look::Ours(prize) => {
+                        self.won();
+                        Some(prize)
+                    }
+                    Look::Free | Look::Busy => None,
+                });
+            }
+            if elapsed {
+                slices += 1;
+                slice = (slice * 2).min(LONGEST_SLICE);
+            }
+            if slices >= LONG {
+                self.reserve();
+            }
+        }
+    }
+
+    /// Takes back what was granted to others a slice ago: spinning, and, if they could have had it since, the reservation.
+    fn revoke(&mut self, (next, spinner): (u64, u64), was_free: bool) {
+        if spinner != 0 {
+            let _ = self.words.spinner.compare_exchange(spinner, 0, Relaxed, Relaxed);
+        }
+        if was_free && next != 0 && !self.reserved {
+            let _ = self.words.next.compare_exchange(next, 0, Relaxed, Relaxed);
+        }
+    }
+
+    /// Leaves without it: a wake-up that we may have had is passed on, and nobody waits for us.
+    fn leave<C: Contest>(&mut self, contest: &mut C) {
+        if self.reserved {
+            self.give_up_reservation();
+        }
+        bell::set(self.words.bell);
+        barrier::heavy();
+        if matches!(contest.look(false), Look::Free) {
+            self.words.ring(self.light);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The lock core: the sixteen words that every lock here is made of. The protocol is in ARCHITECTURE.md, "Locks".
+//!
+//! ```text
+//! word 0  owner       who owns the lock: see `owner`
+//! word 1  holder      which of its threads, and which holding this is
+//! word 2  next        for whom the lock waits once it is free: see `contention`
+//! word 3  spinner     who spins
+//! word 4  bell        who sleeps
+//! word 5  spins       how long spinning pays
+//! word 8  contended   acquisitions that had to wait
+//! word 9  recovered   owners found dead
+//! word 10 seen        the holding that a waiter has seen
+//! word 11 seen at     when it saw it first
+//! ```
+
+pub(crate) mod contention;
+pub(crate) mod core;
+pub(crate) mod owner;
+
+pub(crate) use core::{Asker, Core, LOCK_WORDS, Me, Refused, Wait};

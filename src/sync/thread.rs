@@ -1,0 +1,72 @@
+//! Which thread this is, and what is done when it ends.
+
+#[cfg(loom)]
+pub(crate) use model::id;
+#[cfg(not(loom))]
+pub(crate) use real::id;
+
+#[cfg(not(loom))]
+mod real {
+    use std::cell::Cell;
+    use std::sync::Once;
+
+    use super::super::abandon;
+    use crate::sys::{fork, process};
+
+    thread_local! {
+        static ID: Cell<u32> = const { Cell::new(0) };
+        static EXIT: Exit = const { Exit };
+    }
+
+    /// Its destructor is the end of the thread.
+    struct Exit;
+
+    impl Drop for Exit {
+        fn drop(&mut self) {
+            abandon::thread_ended(id());
+        }
+    }
+
+    /// This thread's id, as the kernel counts them; never 0.
+    #[inline(always)]
+    pub(crate) fn id() -> u32 {
+        match ID.get() {
+            0 => ask(),
+            id => id,
+        }
+    }
+
+    #[cold]
+    fn ask() -> u32 {
+        static WATCHED: Once = Once::new();
+        WATCHED.call_once(|| fork::in_child(forget));
+        // Inaccessible only while the thread ends; then it is too late.
+        let _ = EXIT.try_with(|_| ());
+        let id = process::thread_id();
+        ID.set(id);
+        id
+    }
+
+    /// A forked child's thread is another than the one it was forked from.
+    extern "C" fn forget() {
+        ID.set(0);
+    }
+}
+
+/// All threads of a model are one thread of the system, each a process of one thread, unless told otherwise.
+#[cfg(loom)]
+pub(crate) mod model {
+    use std::cell::Cell;
+
+    loom::thread_local! {
+        static ID: Cell<u32> = Cell::new(1);
+    }
+
+    pub(crate) fn id() -> u32 {
+        ID.with(Cell::get)
+    }
+
+    pub(crate) fn be(id: u32) {
+        ID.with(|cell| cell.set(id));
+    }
+}
