@@ -82,13 +82,16 @@ fn two(context: &Context, lock: &impl ReadLock) -> Fallible<Value> {
     }
     context.meet();
     let (start, mut own) = (now_ns(), 0);
-    while own < count && context.stop().load(Ordering::Relaxed) == 0 {
+    loop {
         wrong |= repeat(lock, STRIDE).1;
         own += STRIDE;
+        if own >= count || context.stop().load(Ordering::Relaxed) != 0 {
+            break;
+        }
     }
     context.stop().store(1, Ordering::Relaxed);
     let elapsed = now_ns() - start;
-    let both = elapsed as f64 / own.max(1) as f64;
+    let both = elapsed as f64 / own as f64;
     let found = &context.free()[FOUND..];
     if context.role == 1 {
         found[0].store(alone.to_bits(), Ordering::Relaxed);
