@@ -200,3 +200,32 @@ impl Outcome {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(still: Still, kills_before: u32) -> Outcome {
+        Outcome {
+            still,
+            kills: 150,
+            kills_before,
+            acknowledged: 9,
+            lost: 0,
+            took: Duration::from_millis(600),
+            longest: Duration::from_millis(20),
+            kind: "sleeps".into(),
+            state: "sleeps (word 0)".into(),
+            failed: None,
+        }
+    }
+
+    #[test]
+    fn the_table_counts_what_wedged() {
+        let outcomes = vec![outcome(Still::Nobody, 150), outcome(Still::All, 7), outcome(Still::Some, 150)];
+        let text = table(&[Tally { subject: "a lock", hold: 1000, outcomes }]);
+        let row = text.lines().find(|line| line.contains("a lock")).unwrap();
+        let cells: Vec<&str> = row.trim_matches('│').split('┆').map(str::trim).collect();
+        assert_eq!(cells, ["a lock", "1000 ns", "3", "2", "1", "1", "78 [43-114]", "20 ms", "450", "0", "0", "sleeps"]);
+    }
+}

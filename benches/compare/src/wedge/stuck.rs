@@ -63,3 +63,28 @@ impl Mutex {
         (kind, text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROBUST: u32 = 144;
+
+    #[test]
+    fn a_word_tells_who_is_waited_for() {
+        let here = std::process::id();
+        let kind = |words| Mutex(words).describe().0;
+        assert_eq!(kind([0, 0, 0, 0, ROBUST]), "sleeps, and the lock is free");
+        assert_eq!(kind([WAITERS | OWNER_DIED, 0, 0, 0, ROBUST]), "sleeps, and the lock's owner has died");
+        assert_eq!(kind([here, 0, 0, 0, ROBUST]), "sleeps unannounced, and the lock's owner lives");
+        assert_eq!(kind([here | WAITERS, 0, 0, 0, ROBUST]), "sleeps, and the lock's owner lives");
+        assert_eq!(kind([2, 0, here, 0, 128]), "sleeps, and the lock's owner lives");
+        assert_eq!(kind([2, 0, THREAD, 0, 128]), "sleeps, and the lock's owner is dead");
+        assert_eq!(kind([2, 0, 0, 0, 128]), "sleeps, and the lock has no owner");
+    }
+
+    #[test]
+    fn whoever_is_gone_cannot_be_looked_at() {
+        assert_eq!(describe(&[u32::MAX]).0, "cannot be looked at");
+    }
+}
