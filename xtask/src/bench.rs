@@ -13,7 +13,7 @@ const MANIFEST: &str = "benches/compare/Cargo.toml";
 /// Arguments of `cargo xtask bench`, all handed on to the binary `compare`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Benchmarks to run; all of them if none is named
+    /// Benchmarks to run, all of them if none is named; `wedge [SUBJECT..]` kills processes that use locks instead
     names: Vec<String>,
     /// Run for a short time: numbers to look at, not to publish
     #[arg(long)]
@@ -24,6 +24,9 @@ pub(crate) struct Arguments {
     /// List the benchmarks
     #[arg(long)]
     list: bool,
+    /// Options that only `compare` knows, such as those of `wedge --help`
+    #[arg(last = true, value_name = "OPTION")]
+    rest: Vec<String>,
 }
 
 /// Builds `compare` in release, runs it where the user stands, and passes its exit status on.
@@ -43,6 +46,10 @@ fn compare(arguments: &Arguments) -> Result<ExitStatus> {
         bail!("there is nothing to run: {MANIFEST} does not exist in this checkout");
     }
     let mut run = cargo(&["run", "--release", "--bin", "compare", "--manifest-path"]).here()?.arg(manifest).arg("--");
+    // First, since one of them may be a subcommand.
+    for name in &arguments.names {
+        run = run.arg(name);
+    }
     if arguments.quick {
         run = run.arg("--quick");
     }
@@ -52,8 +59,8 @@ fn compare(arguments: &Arguments) -> Result<ExitStatus> {
     if let Some(file) = &arguments.json {
         run = run.arg("--json").arg(file);
     }
-    for name in &arguments.names {
-        run = run.arg(name);
+    for option in &arguments.rest {
+        run = run.arg(option);
     }
     run.status()
 }

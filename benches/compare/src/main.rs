@@ -1,18 +1,22 @@
 //! sharedware beside its rivals: real processes on two cores, payloads checked, the machine's limit measured in every round.
 //!
 //! `compare [NAME..]` runs the benchmarks whose names are or begin with the given ones; `cargo xtask bench` passes its arguments
-//! on to it. `compare worker ...` is one side of one of them, started by the program itself.
+//! on to it. `compare wedge [SUBJECT..]` kills processes that use a lock instead of measuring it. `compare worker ...` and
+//! `compare wedger ...` are one side of one of them, started by the program itself.
 
 mod families;
 mod limit;
+mod locked;
 mod message;
 mod ours;
 mod process;
+mod read_locked;
 mod report;
 mod rivals;
 mod rounds;
 mod sys;
 mod times;
+mod wedge;
 
 use std::fs::File;
 use std::io::Write;
@@ -27,7 +31,7 @@ use crate::rounds::Plan;
 
 /// Measures sharedware and its rivals side by side.
 #[derive(Parser)]
-#[command(name = "bench")]
+#[command(name = "bench", args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// Benchmarks to run, by name or by the first parts of it (`spsc`, `spsc.one_way`); all of them if none is named.
     #[arg(value_name = "NAME")]
@@ -41,11 +45,23 @@ struct Arguments {
     /// List the benchmarks and end.
     #[arg(long)]
     list: bool,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+/// What is not a measurement.
+#[derive(clap::Subcommand)]
+enum Other {
+    Wedge(wedge::Arguments),
 }
 
 fn main() -> ExitCode {
     let raw: Vec<String> = std::env::args().collect();
-    let outcome = if raw.get(1).is_some_and(|first| first == "worker") { worker(&raw[2..]) } else { coordinate() };
+    let outcome = match raw.get(1).map(String::as_str) {
+        Some("worker") => worker(&raw[2..]),
+        Some("wedger") => wedge::work(&raw[2..]),
+        _ => coordinate(),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -62,6 +78,9 @@ fn worker(arguments: &[String]) -> Fallible<()> {
 
 fn coordinate() -> Fallible<()> {
     let arguments = Arguments::parse();
+    if let Some(Other::Wedge(arguments)) = &arguments.other {
+        return wedge::coordinate(arguments);
+    }
     let chosen = select(&arguments.names)?;
     if arguments.list {
         for bench in if arguments.names.is_empty() { BENCHES.iter().collect() } else { chosen } {

@@ -48,6 +48,12 @@ impl Job {
         self
     }
 
+    /// For the first run; those after it are as long as a round.
+    pub(crate) fn count(mut self, count: u64) -> Self {
+        self.count = count;
+        self
+    }
+
     pub(crate) fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self

@@ -63,6 +63,15 @@ impl Paired {
     pub(crate) fn ratio(&self) -> Option<Spread> {
         Spread::of(self.ours.iter().zip(&self.theirs).map(|(ours, theirs)| ours.value / theirs.value))
     }
+
+    /// The same rounds by another figure, which is then the only one.
+    pub(crate) fn by(&self, key: &str) -> Self {
+        let pick = |samples: &[Sample]| {
+            let value = |sample: &Sample| sample.extra.get(key).copied().unwrap_or(f64::NAN);
+            samples.iter().map(|sample| Sample { value: value(sample), ..Sample::default() }).collect()
+        };
+        Self { ours: pick(&self.ours), theirs: pick(&self.theirs), ..self.clone() }
+    }
 }
 
 /// Measures `ours` (if there is one) and `theirs` in turn, changing who goes first from round to round.
@@ -132,6 +141,16 @@ mod tests {
         let result = paired(PLAN, || Ok(50.0), Some(&mut ours), &mut theirs).unwrap();
         assert_eq!(result.ratio().unwrap(), Spread { median: 0.5, p25: 0.5, p75: 0.5 });
         assert_eq!((result.unstable, result.repeated), (0, 0));
+    }
+
+    #[test]
+    fn another_figure_of_the_same_rounds() {
+        let with = |p99: f64| Sample { value: 1.0, extra: [("p99".to_owned(), p99)].into() };
+        let paired = Paired { ours: vec![with(3.0)], theirs: vec![with(6.0)], unstable: 1, ..Paired::default() };
+        let by = paired.by("p99");
+        assert_eq!(by.ratio().unwrap().median, 0.5);
+        assert_eq!((by.unstable, by.ours[0].extra.len()), (1, 0));
+        assert!(paired.by("nothing").ours[0].value.is_nan());
     }
 
     #[test]

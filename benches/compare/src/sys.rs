@@ -104,6 +104,12 @@ pub(crate) fn map_words(fd: RawFd, bytes: usize) -> io::Result<&'static [AtomicU
     Ok(unsafe { std::slice::from_raw_parts(base.cast(), bytes / size_of::<AtomicU64>()) })
 }
 
+/// Closes a descriptor that [`inheritable_memory`] made.
+pub(crate) fn close(fd: RawFd) -> io::Result<()> {
+    // SAFETY: whoever made the descriptor calls this once, and uses it no more.
+    check(unsafe { libc::close(fd) }).map(drop)
+}
+
 /// The lower half of a word of the arena, as a futex.
 pub(crate) fn futex_of(word: &AtomicU64) -> &AtomicU32 {
     // SAFETY: an aligned u64 holds an aligned u32 at its start, and both are only reached atomically.

@@ -3,7 +3,10 @@
 pub(crate) mod bytes;
 pub(crate) mod create;
 pub(crate) mod limit;
+pub(crate) mod mutex;
+pub(crate) mod ping_pong;
 pub(crate) mod pipe;
+pub(crate) mod rwlock;
 pub(crate) mod slot;
 pub(crate) mod spsc;
 pub(crate) mod wake;
@@ -47,6 +50,30 @@ pub(crate) const BENCHES: &[Bench] = &[
     Bench { name: "slot.read.64", about: "read of a slot that nobody writes", run: slot::read },
     Bench { name: "slot.read.64.hammered", about: "read of a slot written without pause", run: slot::hammered },
     Bench { name: "wake.one_way", about: "message to a receiver that sleeps", run: wake::one_way },
+    Bench { name: "mutex.uncontended", about: "lock and unlock that nobody else wants", run: mutex::alone },
+    Bench {
+        name: "mutex.contended.20ns",
+        about: "a lock that two want all the time, for 20 ns",
+        run: mutex::contended::<20>,
+    },
+    Bench {
+        name: "mutex.contended.1us",
+        about: "a lock that two want all the time, for 1 us",
+        run: mutex::contended::<1000>,
+    },
+    Bench { name: "rwlock.read", about: "lock for reading and unlock, alone", run: rwlock::read },
+    Bench { name: "rwlock.read.2", about: "what each of two readers keeps of its rate", run: rwlock::two_readers },
+    Bench { name: "event.wake", about: "an event set for a process that sleeps", run: wake::event },
+    Bench {
+        name: "condvar.ping_pong",
+        about: "a turn under a lock, handed to and fro between sleepers",
+        run: ping_pong::condvar,
+    },
+    Bench {
+        name: "semaphore.ping_pong",
+        about: "two semaphores, released to and fro between sleepers",
+        run: ping_pong::semaphore,
+    },
     Bench { name: "pipe.1g", about: "a file through `sharedware send` and `recv`", run: pipe::file },
     Bench { name: "create.open", about: "create, open, close and remove 64 KiB", run: create::open },
 ];
@@ -83,9 +110,16 @@ impl Run<'_> {
         against: &str,
         theirs: Side,
     ) -> Fallible<()> {
+        let paired = self.compare_briefly(ours, theirs)?;
+        self.rows.push(Row::new(self.name, unit, against, Goal::None, &paired));
+        Ok(())
+    }
+
+    /// As [`Run::compare`], with a third of the rounds.
+    pub(crate) fn compare_briefly(&mut self, ours: Option<Side>, theirs: Side) -> Fallible<Paired> {
         let plan = self.plan;
         self.plan.rounds = plan.rounds.div_ceil(3);
-        let outcome = self.row(unit, ours, against, theirs, Goal::None);
+        let outcome = self.compare(ours, theirs);
         self.plan = plan;
         outcome
     }
@@ -175,7 +209,10 @@ pub(crate) fn work(context: &Context) -> Fallible<Value> {
         },
         "records" => bytes::work(context),
         "read" | "hammer" => slot::work(context),
-        "wake" => wake::work(context),
+        "lock" | "contend" => mutex::work(context),
+        "read_lock" | "two_readers" => rwlock::work(context),
+        "wake" | "event" => wake::work(context),
+        "condvar" | "semaphore" => ping_pong::work(context),
         "create" => create::work(context),
         what => Err(format!("no such job: {what}").into()),
     }

@@ -11,7 +11,6 @@ use crate::process::{Context, Fallible, Job};
 use crate::report::{Goal, Row};
 use crate::rivals::iceoryx::Blackboard;
 use crate::rivals::seqlock::{Cell, CellReader, CellWriter, Seqlock};
-use crate::rounds::{Paired, Sample};
 use crate::sys::{now_ns, ticks};
 use crate::times::Times;
 
@@ -32,7 +31,7 @@ pub(crate) fn hammered(run: &mut Run<'_>) -> Fallible<()> {
         let us = ours::slot::READY.then(|| side("hammer", "ours"));
         let paired = run.compare(us, side("hammer", name))?;
         let row = |title: &str, unit, goal, key: Option<&str>| {
-            let paired = key.map_or_else(|| paired.clone(), |key| by(&paired, key));
+            let paired = key.map_or_else(|| paired.clone(), |key| paired.by(key));
             Row::new(&format!("{}{title}", run.name), unit, against, goal, &paired)
         };
         let first = name == "seqlock";
@@ -45,15 +44,6 @@ pub(crate) fn hammered(run: &mut Run<'_>) -> Fallible<()> {
         run.rows.extend(rows);
     }
     Ok(())
-}
-
-/// The same rounds by another figure.
-fn by(paired: &Paired, key: &str) -> Paired {
-    let pick = |samples: &[Sample]| {
-        let value = |sample: &Sample| sample.extra.get(key).copied().unwrap_or(f64::NAN);
-        samples.iter().map(|sample| Sample { value: value(sample), ..Sample::default() }).collect()
-    };
-    Paired { ours: pick(&paired.ours), theirs: pick(&paired.theirs), ..paired.clone() }
 }
 
 /// A worker's part.

@@ -1,4 +1,4 @@
-//! `wake.one_way`: from the moment before the send to the moment after the return of a receiver that slept.
+//! `wake.one_way` and `event.wake`: from the moment before the send to the moment after the return of a receiver that slept.
 
 use std::hint::spin_loop;
 use std::sync::atomic::Ordering;
@@ -10,10 +10,13 @@ use crate::message::sound;
 use crate::ours;
 use crate::process::{Context, Fallible, Job};
 use crate::report::Goal;
+use crate::rivals::mutexed::RawSyncEvent;
+use crate::rivals::sleepers::FutexEvent;
 use crate::rounds::Spread;
 use crate::sys::{self, now_ns};
 
-/// A receiver that sleeps, and who wakes it with a number.
+/// A receiver that sleeps, and who wakes it with a number. Role 0 makes it; role 1, which is called only after
+/// `Context::created`, opens it.
 pub(crate) trait Sleeper: Sized {
     fn new(context: &Context) -> Fallible<Self>;
     fn send(&mut self, number: u64);
@@ -22,7 +25,7 @@ pub(crate) trait Sleeper: Sized {
 
 /// How long the sender waits until the receiver surely sleeps: longer than anyone spins, and 2 to 6 ms by a number's hash, so
 /// that it falls neither in step nor out of step with the slices in which anyone sleeps.
-fn asleep(number: u64) -> u64 {
+pub(crate) fn asleep(number: u64) -> u64 {
     2_000_000 + (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 42) % 4_000_000
 }
 
@@ -33,9 +36,21 @@ pub(crate) fn one_way(run: &mut Run<'_>) -> Fallible<()> {
     run.row("us", us(), "bare futex", side("futex"), Goal::RatioAtMost(1.1))
 }
 
+/// An event: a message beside it, set by the one and cleared by the other. Against a bare futex that does the same.
+pub(crate) fn event(run: &mut Run<'_>) -> Fallible<()> {
+    let side = |name: &str| Side::pair(Job::new("event", name, 8).count(16));
+    let us = || ours::sleepers::READY.then(|| side("ours"));
+    run.row("us", us(), "bare futex", side("futex"), Goal::RatioAtMost(1.15))?;
+    run.extra("us", us(), "raw_sync event", side("raw_sync"))
+}
+
 /// A worker's part.
 pub(crate) fn work(context: &Context) -> Fallible<Value> {
+    let event = context.job.what == "event";
     match context.job.subject.as_str() {
+        "ours" if event => ours::sleepers::work(context),
+        "futex" if event => exchange::<FutexEvent>(context),
+        "raw_sync" if event => exchange::<RawSyncEvent>(context),
         "ours" => ours::wake::work(context),
         "futex" => exchange::<Futex>(context),
         subject => Err(format!("nobody is called {subject}").into()),

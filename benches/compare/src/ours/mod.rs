@@ -4,6 +4,10 @@
 
 pub(crate) mod bytes;
 pub(crate) mod create;
+pub(crate) mod mutex;
+pub(crate) mod rwlock;
+pub(crate) mod sleepers;
 pub(crate) mod slot;
 pub(crate) mod spsc;
 pub(crate) mod wake;
+pub(crate) mod wedge;

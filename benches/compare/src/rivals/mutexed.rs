@@ -1,6 +1,6 @@
-//! What people build from `shared_memory` and `raw_sync`: a ring in a segment under a process-shared mutex.
+//! What people build from `shared_memory` and `raw_sync`: a ring in a segment under a process-shared mutex; and the event.
 //!
-//! Both sides spin on the mutex instead of waiting on `raw_sync`'s event, which would put a system call into every message.
+//! In the ring both sides spin on the mutex instead of waiting on `raw_sync`'s event, which would put a system call into every message.
 //!
 //! # Safety
 //!
@@ -8,10 +8,14 @@
 #![allow(unsafe_code)]
 
 use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use raw_sync::Timeout;
+use raw_sync::events::{Event, EventImpl, EventInit, EventState};
 use raw_sync::locks::{LockImpl, LockInit, Mutex};
 use shared_memory::{Shmem, ShmemConf};
 
+use crate::families::wake::Sleeper;
 use crate::message::{Link, Rx, Tx, difference, message};
 use crate::process::{Context, Fallible};
 
@@ -104,6 +108,52 @@ impl<const N: usize> Rx for End<N> {
             })
         });
         difference(&words, number)
+    }
+}
+
+/// An event that resets itself, and the message behind it.
+pub(crate) struct RawSyncEvent {
+    event: Box<dyn EventImpl>,
+    memory: Shmem,
+}
+
+const EVENT_BYTES: usize = 256;
+
+impl RawSyncEvent {
+    fn message(&self) -> &AtomicU64 {
+        // SAFETY: the segment is longer than EVENT_BYTES.
+        let place = unsafe { self.memory.as_ptr().add(EVENT_BYTES) };
+        // SAFETY: the place is aligned, mapped as long as `self` is, and reached atomically by both sides.
+        unsafe { AtomicU64::from_ptr(place.cast()) }
+    }
+}
+
+impl Sleeper for RawSyncEvent {
+    fn new(context: &Context) -> Fallible<Self> {
+        let conf = ShmemConf::new().size(EVENT_BYTES + 8).os_id(format!("/{}", context.name(0)));
+        let memory = if context.role == 0 { conf.create()? } else { conf.open()? };
+        let (event, bytes) = if context.role == 0 {
+            // SAFETY: the segment is new, and nobody else has it before `Context::created`.
+            unsafe { Event::new(memory.as_ptr(), true) }
+        } else {
+            // SAFETY: role 0 has finished making the event at this place.
+            unsafe { Event::from_existing(memory.as_ptr()) }
+        }
+        .map_err(|error| error.to_string())?;
+        if bytes > EVENT_BYTES {
+            return Err(format!("raw_sync's event takes {bytes} bytes, not {EVENT_BYTES}").into());
+        }
+        Ok(Self { event, memory })
+    }
+
+    fn send(&mut self, number: u64) {
+        self.message().store(number, Ordering::Relaxed);
+        self.event.set(EventState::Signaled).expect("the event");
+    }
+
+    fn recv(&mut self) -> u64 {
+        self.event.wait(Timeout::Infinite).expect("the event");
+        self.message().load(Ordering::Relaxed)
     }
 }
 
