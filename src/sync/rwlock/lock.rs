@@ -286,7 +286,7 @@ impl<T: Shared> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("RwLock");
         text.field("path", &self.path()).field("has_writer", &self.has_writer()).field("readers", &self.readers());
-        text.finish_non_exhaustive()
+        text.field("reads_that_waited", &self.core.waited()).finish_non_exhaustive()
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn run(plan: &Plan) -> Fallible<Outcome> {
     let place = Place { words: &words[PLACE..], name: &plan.name, prefix: &plan.prefix };
     // Kept until the end: what its maker drops may vanish.
     let made = subjects::make(plan.subject, &place)?;
-    let mut crew = Crew { plan, fd, words, children: Vec::new(), dead: Vec::new() };
+    let mut crew = Crew { plan, fd, words, children: Vec::new() };
     let outcome = crew.go();
     drop(crew);
     drop(made);
@@ -84,8 +84,6 @@ struct Crew<'a> {
     fd: RawFd,
     words: &'static [AtomicU64],
     children: Vec<Child>,
-    /// Killed, and perhaps not gone yet.
-    dead: Vec<Child>,
 }
 
 impl Crew<'_> {
@@ -121,11 +119,9 @@ impl Crew<'_> {
             self.notice_failures(&mut outcome)?;
             let victim = random.below(WORKERS as u64) as usize;
             self.children[victim].kill()?;
+            self.children[victim].wait()?;
             outcome.kills += 1;
-            // Not once it is gone, which may take a while.
-            let successor = self.spawn(victim)?;
-            self.dead.push(std::mem::replace(&mut self.children[victim], successor));
-            self.dead.retain_mut(|it| matches!(it.try_wait(), Ok(None)));
+            self.children[victim] = self.spawn(victim)?;
         }
         outcome.took = begun.elapsed();
         outcome.longest = progress.longest;
@@ -196,7 +192,7 @@ impl Crew<'_> {
     }
 
     fn end(&mut self) {
-        for child in self.children.iter_mut().chain(&mut self.dead) {
+        for child in &mut self.children {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -259,7 +255,6 @@ pub(crate) fn work(arguments: &[String]) -> Fallible<()> {
     let word = |at: usize| &words[worker * STRIDE + at];
     while words[STOP].load(Ordering::Acquire) == 0 {
         let count = counter.increment(&mut || pass(hold))?;
-        // Its predecessor may not be gone yet.
         word(SEEN).fetch_max(count, Ordering::Release);
         word(ACKNOWLEDGED).fetch_add(1, Ordering::Release);
         pass(pause);
