@@ -25,7 +25,7 @@ thread_local! {
     static LIGHT_FENCES: Cell<bool> = const { Cell::new(true) };
 }
 
-pub(super) fn light_fences() -> bool {
+pub(crate) fn light_fences() -> bool {
     LIGHT_FENCES.get()
 }
 

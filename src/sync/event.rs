@@ -1,5 +1,6 @@
 //! A flag that processes wait for. The protocol is in ARCHITECTURE.md, "Events".
 
+use crate::sync::inspect::Findings;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,14 @@ pub struct Event<A: Access = ReadWrite> {
 struct Shared<A: Access> {
     part: Part<A>,
     words: WordArray<WORDS, A>,
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(_: &[u64; CONFIG_WORDS], state: &Words<ReadOnly>, seen: &mut Findings) -> Option<()> {
+    let word = state.first()?.load(Acquire);
+    seen.fact("set", word & 1 != 0);
+    seen.fact("sets", word >> 1);
+    Some(())
 }
 
 impl<A: Access> Object<A> for Event<A> {

@@ -72,10 +72,6 @@ impl Lock {
         &self.shared.part
     }
 
-    pub(crate) fn core(&self) -> &Core {
-        &self.core
-    }
-
     /// This process, as it owns locks.
     #[inline(always)]
     pub(crate) fn me(&self) -> Result<Me, Error> {

@@ -1,5 +1,6 @@
 //! Something that is to be done once by all processes together.
 
+use crate::sync::inspect::Findings;
 use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
@@ -164,6 +165,26 @@ impl<E> From<LockError<Held>> for OnceError<E> {
             _ => Self::Deadlock,
         }
     }
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(_: &[u64; CONFIG_WORDS], state: &Words<ReadOnly>, seen: &mut Findings) -> Option<()> {
+    let stage = state.get(LOCK_WORDS)?.load(Acquire);
+    let core = seen.lock(state)?;
+    // Of an owner that died the stage tells.
+    seen.is_consistent();
+    let running = core.owner().load().cookie().is_some();
+    seen.fact(
+        "stage",
+        match stage {
+            0 => "not begun",
+            FAILED => "failed",
+            DONE => "done",
+            _ if running => "running",
+            _ => "died running",
+        },
+    );
+    Some(())
 }
 
 fn shape() -> Shape {

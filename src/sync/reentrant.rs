@@ -21,7 +21,7 @@ use crate::segment::{Kind, Reason};
 
 /// Words of the line behind the lock; the first is the depth: how many guards the owner has.
 const DEPTH_WORDS: usize = 8;
-const VALUE: usize = LOCK_WORDS + DEPTH_WORDS;
+pub(super) const VALUE: usize = LOCK_WORDS + DEPTH_WORDS;
 const DEEPEST: u64 = u32::MAX as u64;
 
 /// A lock around a value of type `T` that the thread which has it may take again, for any threads of any processes. As Python's `RLock`.

@@ -8,6 +8,10 @@ mod party;
 mod places;
 mod round;
 
+use crate::base::access::ReadOnly;
+use crate::base::atomic::Ordering::Acquire;
+use crate::sync::inspect::Findings;
+use crate::sync::inspect::Role;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +107,27 @@ fn layout(parties: u64) -> Option<(u32, Shape)> {
     config[..2].copy_from_slice(&[parties.into(), places as u64]);
     let state = FIRST_PLACE + places * PLACE_WORDS + parties as usize * SEAT_WORDS;
     Some((parties, Shape { config, state }))
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(
+    config: &[u64; CONFIG_WORDS],
+    state: &Words<ReadOnly>,
+    seen: &mut Findings,
+) -> Option<()> {
+    let (parties, _) = layout(config[0])?;
+    let parties = parties as usize;
+    let round = round::Round::of_word(state.get(LINE)?.load(Acquire));
+    let places = state.slice(FIRST_PLACE, (parties + SPARE) * PLACE_WORDS)?;
+    for [who, _] in places.as_chunks::<PLACE_WORDS>().0 {
+        seen.holder(who.load(Acquire), 0, Role::Arrived);
+    }
+    seen.seats(&state.slice(FIRST_PLACE + places.len(), parties * SEAT_WORDS)?, Role::Expected);
+    seen.fact("parties", config[0]);
+    seen.fact("arrived", u64::from(round.arrived()));
+    seen.fact("generation", round.generation());
+    seen.fact("broken", matches!(round.state(), State::Broken(_)));
+    Some(())
 }
 
 impl Object for Barrier {

@@ -35,6 +35,10 @@ pub(super) enum State {
 }
 
 impl Round {
+    pub(super) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     /// A fresh round.
     pub(super) fn new(generation: u64) -> Self {
         Self(generation << GENERATION_SHIFT)

@@ -31,6 +31,10 @@ impl Ticket {
 pub(super) struct Signal(u64);
 
 impl Signal {
+    pub(super) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     pub(super) fn waiting(ticket: Ticket) -> Self {
         Self(ticket.0 << 2 | WAITING)
     }

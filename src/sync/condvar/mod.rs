@@ -9,6 +9,7 @@ mod relock;
 mod waiters;
 
 pub use condvar::Condvar;
+pub(super) use waiters::inspect;
 
 /// How a wait on a [`Condvar`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,16 @@
 use super::super::bell::{Deadline, LONGEST_SLICE};
 use super::Wake;
 use super::cell::{Cell, Signal, Ticket};
+use crate::base::access::ReadOnly;
 use crate::base::access::{Access, ReadWrite};
 use crate::base::atomic::Ordering::Relaxed;
 use crate::base::atomic::Word;
+use crate::peer::Cookie;
 use crate::peer::Peer;
 use crate::segment::Error;
 use crate::segment::region::{WordArray, Words};
+use crate::sync::inspect::Findings;
+use crate::sync::part::CONFIG_WORDS;
 use crate::sys::futex::{self, Woken};
 
 /// How many may wait.
@@ -33,6 +37,17 @@ pub(super) const WAITERS_WORDS: usize = HEAD_WORDS + 2 * CELLS;
 pub(super) struct Waiters<A: Access = ReadWrite> {
     head: WordArray<HEAD_WORDS, A>,
     cells: Words<A>,
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(_: &[u64; CONFIG_WORDS], state: &Words<ReadOnly>, seen: &mut Findings) -> Option<()> {
+    let cells = state.slice(HEAD_WORDS, 2 * CELLS)?;
+    let (cells, _) = cells.as_chunks::<2>();
+    let waiting = cells.iter().filter(|[owner, signal]| {
+        owner.load(Relaxed) & Cookie::MASK != 0 && Signal::of_word(signal.load(Relaxed)).ticket().is_some()
+    });
+    seen.fact("waiting", waiting.count() as u64);
+    Some(())
 }
 
 /// One that waits.

@@ -2,9 +2,11 @@
 
 use super::report::{Fact, Role};
 use crate::base::access::ReadOnly;
+use crate::base::atomic::Ordering::{Acquire, Relaxed};
 use crate::peer::Cookie;
 use crate::segment::region::Words;
 use crate::sync::lock::{Core, LOCK_WORDS};
+use crate::sync::seats::SEAT_WORDS;
 use crate::sys::barrier::Light;
 
 /// More holders than that are not listed: a list that long tells nobody anything.
@@ -71,6 +73,18 @@ impl Findings {
         if let Some(cookie) = Cookie::in_word(cookie) {
             self.add(Found { cookie, thread, role, seen_since: None });
         }
+    }
+
+    /// Those who sit in these seats.
+    pub(crate) fn seats(&mut self, seats: &Words<ReadOnly>, role: Role) {
+        for [who, thread] in seats.as_chunks::<SEAT_WORDS>().0 {
+            self.holder(who.load(Acquire), thread.load(Relaxed) as u32, role);
+        }
+    }
+
+    /// That an owner died says nothing about a lock of this kind.
+    pub(crate) fn is_consistent(&mut self) {
+        self.inconsistent = false;
     }
 
     /// Something that only this kind has, in words for people: `permits`, 3.

@@ -43,8 +43,8 @@ pub use view::View;
 pub(crate) use findings::Findings;
 
 use super::lock::LOCK_WORDS;
-use super::mutex;
 use super::part::CONFIG_WORDS;
+use super::{barrier, condvar, event, latch, mutex, once, reentrant, rwlock, semaphore};
 use crate::base::access::ReadOnly;
 use crate::segment::Kind;
 use crate::segment::region::Words;
@@ -77,8 +77,14 @@ const fn with_value(kind: Kind, inspect: Inspect, value: usize) -> Known {
 static KINDS: &[Known] = &[
     with_value(Kind::MUTEX, mutex::inspect, LOCK_WORDS),
     known(Kind::RAW_MUTEX, lock),
-    with_value(Kind::REENTRANT_MUTEX, mutex::inspect, LOCK_WORDS),
-    known(Kind::ONCE, lock),
+    with_value(Kind::REENTRANT_MUTEX, mutex::inspect, reentrant::VALUE),
+    with_value(Kind::RW_LOCK, rwlock::inspect, rwlock::RW_WORDS),
+    known(Kind::CONDVAR, condvar::inspect),
+    known(Kind::SEMAPHORE, semaphore::inspect),
+    known(Kind::EVENT, event::inspect),
+    known(Kind::BARRIER, barrier::inspect),
+    known(Kind::ONCE, once::inspect),
+    known(Kind::LATCH, latch::inspect),
 ];
 
 /// For kinds whose state starts with a lock core, and all there is to see of them is in it.

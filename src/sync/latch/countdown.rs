@@ -37,15 +37,19 @@ const FAILED: u64 = 1 << 63;
 const MOVES: u64 = ((1 << 30) - 1) << 32;
 
 impl Count {
+    pub(super) fn of_word(word: u64) -> Self {
+        Self(word)
+    }
+
     pub(super) fn left(self) -> u32 {
         self.0 as u32
     }
 
-    fn is_open(self) -> bool {
+    pub(super) fn is_open(self) -> bool {
         self.0 & OPEN != 0
     }
 
-    fn is_failed(self) -> bool {
+    pub(super) fn is_failed(self) -> bool {
         self.0 & FAILED != 0
     }
 

@@ -6,6 +6,9 @@ mod error;
 mod loom_model;
 mod party;
 
+use crate::base::atomic::Ordering::Acquire;
+use crate::sync::inspect::Findings;
+use crate::sync::inspect::Role;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +105,21 @@ fn initialise(state: &Words, count: u32) {
     if let Some(word) = state.first() {
         word.store(if count == 0 { OPEN } else { count.into() }, Relaxed);
     }
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(
+    config: &[u64; CONFIG_WORDS],
+    state: &Words<ReadOnly>,
+    seen: &mut Findings,
+) -> Option<()> {
+    let shape = layout(config[0])?;
+    let count = Count::of_word(state.first()?.load(Acquire));
+    seen.seats(&state.slice(FIRST_SEAT, shape.state - FIRST_SEAT)?, Role::Expected);
+    seen.fact("count", u64::from(count.left()));
+    seen.fact("open", count.is_open());
+    seen.fact("failed", count.is_failed());
+    Some(())
 }
 
 impl Object for Latch {

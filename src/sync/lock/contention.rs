@@ -1,8 +1,8 @@
 //! Waiting for what several want and one gets: spin while that pays, then sleep; nobody starves. The protocol is in ARCHITECTURE.md, "Locks".
 
 use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE};
-use crate::base::atomic::Ordering::Relaxed;
-use crate::base::atomic::{Word, spin};
+use crate::base::atomic::Ordering::{Relaxed, SeqCst};
+use crate::base::atomic::{Word, fence, spin};
 use crate::sys::barrier::{self, Light};
 use crate::sys::futex;
 #[cfg(not(loom))]
@@ -103,7 +103,7 @@ impl Contention<'_> {
         light: Light,
         contest: &mut C,
     ) -> Result<Option<C::Prize>, C::Error> {
-        let mut wait = Waiting { words: *self, me, light, reserved: false, slept: false };
+        let mut wait = Waiting { words: *self, me, light, reserved: false };
         if let Some(prize) = wait.spin(contest) {
             return Ok(Some(prize));
         }
@@ -121,13 +121,20 @@ fn can_spin() -> bool {
     process::cores() > 1
 }
 
+#[cfg(not(loom))]
+fn nobody_sleeps() -> bool {
+    false
+}
+
 #[cfg(loom)]
-pub(crate) use model::{can_spin, without_spinning};
+pub(crate) use model::{can_spin, nobody_sleeps, without_spinning};
 
 /// Models of sleeping are large enough without.
 #[cfg(loom)]
 mod model {
     use std::cell::Cell;
+
+    use crate::base::explore;
 
     thread_local! {
         static SPIN: Cell<bool> = const { Cell::new(true) };
@@ -135,6 +142,11 @@ mod model {
 
     pub(crate) fn can_spin() -> bool {
         SPIN.get()
+    }
+
+    /// Without light fences nobody would be woken.
+    pub(crate) fn nobody_sleeps() -> bool {
+        !explore::light_fences()
     }
 
     /// Explores models in which everybody goes to sleep at once.
@@ -150,7 +162,6 @@ struct Waiting<'a> {
     me: u64,
     light: Light,
     reserved: bool,
-    slept: bool,
 }
 
 impl Waiting<'_> {
@@ -161,18 +172,19 @@ impl Waiting<'_> {
         self.reserved &= next == self.me;
         let look = contest.look(next == 0 || self.reserved);
         if matches!(look, Look::Ours(_)) {
-            self.won();
+            self.won(contest);
         }
         look
     }
 
-    fn won(&mut self) {
-        if self.reserved {
-            self.give_up_reservation();
+    fn won<C: Contest>(&mut self, contest: &mut C) {
+        if !self.reserved {
+            return;
         }
-        if self.slept {
-            // Who woke us woke nobody else, and took the mark of the others with ours.
-            bell::set(self.words.bell);
+        self.give_up_reservation();
+        // Where several can have it, others may have gone to sleep beside what they left to us alone.
+        if matches!(contest.look(false), Look::Free) {
+            self.words.ring(self.light);
         }
     }
 
@@ -196,10 +208,10 @@ impl Waiting<'_> {
         let budget = if cfg!(loom) { 1 } else { 2 * usual };
         let mut prize = None;
         // Models look twice; who pauses between would let everybody else go first.
-        let mut pause = if cfg!(loom) { 0 } else { 1 };
+        let mut pause = if cfg!(loom) { u32::from(nobody_sleeps()) } else { 1 };
         let mut looks = 0;
         // The second half is with a reservation: it is short of luck, not of patience.
-        while looks < 2 * budget {
+        while looks < 2 * budget || nobody_sleeps() {
             if let Look::Ours(won) = self.look(contest) {
                 prize = Some(won);
                 break;
@@ -236,7 +248,10 @@ impl Waiting<'_> {
             let mut elapsed = true;
             if let Some(nap) = nap {
                 elapsed = futex::wait(self.words.bell, asleep, nap) == futex::Woken::ByTime;
-                self.slept = true;
+                // Who woke us woke nobody else, and took the mark of the others with ours. Before the look: once it is ours, somebody else
+                // may give back at once, and must see the mark.
+                bell::set(self.words.bell);
+                fence(SeqCst);
                 match self.look(contest) {
                     Look::Ours(prize) => return Ok(Some(prize)),
                     // Who lets a whole slice pass is stopped or dead.
@@ -246,14 +261,14 @@ impl Waiting<'_> {
             }
             // Also when the time is up before the first nap: who waits for moments only must learn of a death as well.
             if let Some(prize) = contest.check()? {
-                self.won();
+                self.won(contest);
                 return Ok(Some(prize));
             }
             if nap.is_none() {
                 // Whoever it is reserved for may be dead: who has no time to find out takes it.
                 return Ok(match contest.look(true) {
                     Look::Ours(prize) => {
-                        self.won();
+                        self.won(contest);
                         Some(prize)
                     }
                     Look::Free | Look::Busy => None,

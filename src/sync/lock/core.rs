@@ -4,8 +4,8 @@ use super::super::bell::Deadline;
 use super::contention::{Contention, Contest, Look};
 use super::owner::{HolderWord, Holding, Owner, OwnerWord};
 use crate::base::access::{Access, ReadWrite};
-use crate::base::atomic::Ordering::Relaxed;
-use crate::base::atomic::{Word, spin};
+use crate::base::atomic::Ordering::{Acquire, Relaxed};
+use crate::base::atomic::{Word, fence, spin};
 use crate::peer::{Cookie, Peer, Place, WaitRecord};
 use crate::segment::Error;
 use crate::segment::region::WordArray;
@@ -288,7 +288,11 @@ impl Core {
 
     /// Whether this thread of this process has the lock.
     pub(crate) fn is_held_by(&self, me: Cookie, thread: u32) -> bool {
-        self.owner().load().is_settled(me) && self.holder().load().thread() == thread
+        // The holder word on both sides of the owner word, and the same: otherwise it may be that of a thread elsewhere with the same number, whose
+        // process has given the lock back meanwhile to another thread of ours.
+        let before = self.holder().load();
+        fence(Acquire);
+        before.thread() == thread && self.owner().load().is_settled(me) && self.holder().load() == before
     }
 
     /// Gives the lock back as if its owner had died, if this process has it by that thread, or by any.

@@ -6,12 +6,16 @@ use super::super::lock::owner::Owner;
 use super::super::lock::{Acquired, Asker, Core, LOCK_WORDS, Refused, Wait};
 use super::super::spin::Spin;
 use super::cell::Cell;
+use crate::base::access::ReadOnly;
 use crate::base::access::{Access, ReadWrite};
 use crate::base::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::base::atomic::{Word, fence, light_fence};
 use crate::peer::{Cookie, Peer, WaitRecord};
 use crate::segment::Error;
 use crate::segment::region::{WordArray, Words};
+use crate::sync::inspect::Findings;
+use crate::sync::inspect::Role;
+use crate::sync::part::CONFIG_WORDS;
 use crate::sys::barrier::Light;
 
 /// Cells that readers claim; a power of two.
@@ -27,8 +31,11 @@ const CELLS_OF_A_LINE: usize = 4;
 const HEAD: usize = LOCK_WORDS;
 const FIRST_CELL: usize = HEAD + 6;
 
+/// How many reads had to wait.
+const WAITED: usize = HEAD + 2;
+
 /// Words of the lock, without the value.
-pub(super) const RW_WORDS: usize = FIRST_CELL + 2 * ALL_CELLS;
+pub(in crate::sync) const RW_WORDS: usize = FIRST_CELL + 2 * ALL_CELLS;
 
 /// The words of a reader-writer lock.
 ///
@@ -46,6 +53,22 @@ pub(super) struct RwCore<A: Access = ReadWrite> {
     head: WordArray<6, A>,
     cells: Words<A>,
     light: Light,
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(_: &[u64; CONFIG_WORDS], state: &Words<ReadOnly>, seen: &mut Findings) -> Option<()> {
+    let cells = state.slice(FIRST_CELL, 2 * ALL_CELLS)?;
+    let (cells, _) = cells.as_chunks::<2>();
+    let readers = cells.iter().map(|[who, thread]| (who.load(Acquire), thread.load(Relaxed) as u32));
+    let readers: Vec<_> = readers.filter(|(who, _)| *who != 0 && who & !Cookie::MASK == 0).collect();
+    // A writer that waits for readers to leave owns the core as well.
+    seen.lock_as(state, 0, |_| if readers.is_empty() { Role::Owner } else { Role::Pending })?;
+    for &(who, thread) in &readers {
+        seen.holder(who, thread, Role::Reader);
+    }
+    seen.fact("readers", readers.len() as u64);
+    seen.fact("reads that waited", state.get(WAITED)?.load(Relaxed));
+    Some(())
 }
 
 /// How a reader got in.
@@ -96,11 +119,6 @@ impl<A: Access> RwCore<A> {
     #[cfg(all(test, loom))]
     pub(super) fn free_cells_name_nobody(&self) -> bool {
         self.cells().filter(|cell| cell.occupant().is_free()).all(|cell| cell.thread.load(Relaxed) == 0)
-    }
-
-    /// How many reads had to wait.
-    pub(super) fn waited(&self) -> u64 {
-        self.head.at::<2>().load(Relaxed)
     }
 }
 

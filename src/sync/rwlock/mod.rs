@@ -8,5 +8,6 @@ mod lock;
 #[cfg(all(test, loom))]
 mod loom_model;
 
+pub(super) use core::{RW_WORDS, inspect};
 pub use guard::{ReadGuard, WriteGuard};
 pub use lock::RwLock;

@@ -8,6 +8,10 @@ mod loom_model;
 mod permit;
 mod wait;
 
+use crate::base::access::ReadOnly;
+use crate::base::atomic::Ordering::Acquire;
+use crate::sync::inspect::Findings;
+use crate::sync::inspect::Role;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +126,19 @@ pub(super) struct Inner {
     line: WordArray<8>,
     seats: Seats,
     bound: u32,
+}
+
+/// What people see of it, for [`KINDS`](crate::sync::inspect).
+pub(in crate::sync) fn inspect(
+    config: &[u64; CONFIG_WORDS],
+    state: &Words<ReadOnly>,
+    seen: &mut Findings,
+) -> Option<()> {
+    let count = state.get(LINE)?.load(Acquire);
+    seen.seats(&state.slice(FIRST_SEAT, SEATS * SEAT_WORDS)?, Role::Permit);
+    seen.fact("permits", u64::from(count as u32));
+    seen.fact("at most", config[1]);
+    Some(())
 }
 
 impl Object for Semaphore {
