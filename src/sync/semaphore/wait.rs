@@ -1,5 +1,7 @@
 //! Waiting for a permit.
 
+use std::time::Duration;
+
 use super::super::bell::{self, Deadline};
 use super::super::inside::{Inside, Outside};
 use super::super::lock::contention::{Contest, Look};
@@ -161,6 +163,10 @@ impl<W: Way> Contest for Wish<'_, W> {
         self.inner.reap(self.asker.peer)?;
         // What came back to a count of none, we were the first to wait for.
         if before == 0 { self.take() } else { Ok(None) }
+    }
+
+    fn first_slice(&self) -> Duration {
+        bell::CALM_SLICE
     }
 
     fn falls_asleep(&mut self) {
