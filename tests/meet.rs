@@ -68,6 +68,12 @@ fn said(child: &mut Child, expected: &[u8]) -> Outcome {
     Ok(())
 }
 
+/// Whether a process sleeps, as far as the kernel tells.
+fn is_asleep(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
 /// Looks until it is so.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Outcome {
     let start = Instant::now();
@@ -196,6 +202,8 @@ fn stopped(domain: &Domain, barrier: &Barrier) -> Outcome<Child> {
     let before = barrier.waiting();
     let mut child = one_wait(domain)?;
     until("it does not arrive", || barrier.waiting() == before + 1)?;
+    // Stopped just after it has arrived, it would hold up who arrives next: it is to sleep.
+    until("it does not sleep", || is_asleep(child.pid))?;
     child.signal(libc::SIGSTOP);
     ensure!(child.wait_stopped()?, "it does not stop");
     Ok(child)

@@ -22,6 +22,9 @@ use crate::sys::futex;
 
 const SLEEPING: u64 = 1;
 pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
+/// The first slice where it is no hurry to find the dead: beyond the kernel's tick (4 ms, as a rule). A shorter one has the timer set anew both when it begins and when
+/// it ends early, which in a virtual machine costs more than the whole wake-up.
+pub(crate) const CALM_SLICE: Duration = Duration::from_millis(5);
 pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(20);
 
 /// Until when to wait.
@@ -140,13 +143,24 @@ pub(crate) fn wait<R, E>(
     bell: &Word,
     deadline: Deadline,
     spin: &mut Spin,
+    ready: impl FnMut(Look) -> Option<R>,
+    check: impl FnMut() -> Result<(), E>,
+) -> Result<Option<R>, E> {
+    wait_in_slices(FIRST_SLICE, bell, deadline, spin, ready, check)
+}
+
+/// The same with a first slice of that length.
+pub(crate) fn wait_in_slices<R, E>(
+    mut slice: Duration,
+    bell: &Word,
+    deadline: Deadline,
+    spin: &mut Spin,
     mut ready: impl FnMut(Look) -> Option<R>,
     mut check: impl FnMut() -> Result<(), E>,
 ) -> Result<Option<R>, E> {
     if let Some(result) = spin.until(|| ready(Look::Glance)) {
         return Ok(Some(result));
     }
-    let mut slice = FIRST_SLICE;
     loop {
         let asleep = set(bell);
         barrier::heavy();

@@ -209,7 +209,7 @@ impl Event<ReadWrite> {
             Ok(())
         };
         let ready = |_| self.state().was_set_since(before).then_some(());
-        let outcome = bell::wait(self.bell(), deadline, &mut spin, ready, list);
+        let outcome = bell::wait_in_slices(bell::CALM_SLICE, self.bell(), deadline, &mut spin, ready, list);
         spin.keep(spins);
         outcome?.ok_or(WaitError::TimedOut)
     }

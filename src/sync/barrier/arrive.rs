@@ -172,7 +172,14 @@ impl Inner {
             (now.generation() != round.generation() || !now.is_filling()).then_some(())
         };
         let check = || self.check(peer, round).map_err(BarrierError::from);
-        match bell::wait(self.bell(), limit, &mut Spin::recall(self.line.at::<2>()), over, check)? {
+        match bell::wait_in_slices(
+            bell::CALM_SLICE,
+            self.bell(),
+            limit,
+            &mut Spin::recall(self.line.at::<2>()),
+            over,
+            check,
+        )? {
             None if is_full => Err(BarrierError::TimedOut),
             None if deadline.has_passed() => {
                 self.break_round(round, BrokenBy::Timeout);
@@ -199,7 +206,7 @@ impl Inner {
             record = record.take().or_else(|| peer.wait_record(thread::id(), self.part.place()));
             Ok(self.check(peer, arrived.round)?)
         };
-        let outcome = bell::wait(self.bell(), deadline, &mut spin, ready, check);
+        let outcome = bell::wait_in_slices(bell::CALM_SLICE, self.bell(), deadline, &mut spin, ready, check);
         spin.keep(spins);
         let outcome = outcome.inspect_err(|_| {
             // We give up: so the others need not wait for us.

@@ -195,7 +195,7 @@ impl Inner<ReadWrite> {
                 Some(Ok(())) | None => Ok(()),
             }
         };
-        let outcome = bell::wait(self.bell(), deadline, &mut spin, ready, check);
+        let outcome = bell::wait_in_slices(bell::CALM_SLICE, self.bell(), deadline, &mut spin, ready, check);
         spin.keep(spins);
         outcome?.or_else(|| self.outcome()).unwrap_or(Err(LatchError::TimedOut))
     }

@@ -1,5 +1,7 @@
 //! Waiting for what several want and one gets: spin while that pays, then sleep; nobody starves. The protocol is in ARCHITECTURE.md, "Locks".
 
+use std::time::Duration;
+
 use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE};
 use crate::base::atomic::Ordering::{Relaxed, SeqCst};
 use crate::base::atomic::{Word, fence, spin};
@@ -35,6 +37,11 @@ pub(crate) trait Contest {
     ///
     /// Ends the wait.
     fn check(&mut self) -> Result<Option<Self::Prize>, Self::Error>;
+
+    /// How long the first slice of sleep is; each is twice as long as the one before, up to the longest.
+    fn first_slice(&self) -> Duration {
+        FIRST_SLICE
+    }
 
     /// Before the first sleep.
     fn falls_asleep(&mut self) {}
@@ -235,7 +242,7 @@ impl Waiting<'_> {
     }
 
     fn sleep<C: Contest>(&mut self, deadline: Deadline, contest: &mut C) -> Result<Option<C::Prize>, C::Error> {
-        let mut slice = FIRST_SLICE;
+        let mut slice = contest.first_slice();
         let mut slices = 0;
         loop {
             let asleep = bell::set(self.words.bell);

@@ -1,5 +1,7 @@
 //! Waiting for a permit.
 
+use std::time::{Duration, Instant};
+
 use super::super::bell::{self, Deadline};
 use super::super::inside::{Inside, Outside};
 use super::super::lock::contention::{Contest, Look};
@@ -79,7 +81,8 @@ impl Inner {
             Wait::Until(deadline) => Some(deadline),
         };
         let patience = if deadline.is_some() { wait } else { Inside::moment() };
-        let mut wish = Wish { inner: self, way, asker, patience, slept: false, failed: None, _record: None };
+        let mut wish =
+            Wish { inner: self, way, asker, patience, slept: false, asked: None, failed: None, _record: None };
         // Without a wait, reserved or not: whoever it is reserved for may be dead, which only those who wait find out.
         if (deadline.is_none() || !self.contention().is_reserved())
             && let Some(prize) = wish.take()?
@@ -101,6 +104,8 @@ struct Wish<'a, W> {
     /// How long to wait for the internal lock.
     patience: Wait,
     slept: bool,
+    /// When those who hold permits were last asked about.
+    asked: Option<Instant>,
     failed: Option<AcquireError>,
     /// Tells people who waits.
     _record: Option<WaitRecord<'a>>,
@@ -157,10 +162,19 @@ impl<W: Way> Contest for Wish<'_, W> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        // Who is woken often, and comes too late each time, need not ask as often.
+        if !cfg!(loom) && self.asked.is_some_and(|at| at.elapsed() < bell::FIRST_SLICE) {
+            return Ok(None);
+        }
+        self.asked = Some(Instant::now());
         let before = self.inner.count().load().permits();
         self.inner.reap(self.asker.peer)?;
         // What came back to a count of none, we were the first to wait for.
         if before == 0 { self.take() } else { Ok(None) }
+    }
+
+    fn first_slice(&self) -> Duration {
+        bell::CALM_SLICE
     }
 
     fn falls_asleep(&mut self) {
