@@ -120,6 +120,11 @@ impl<A: Access> RwCore<A> {
     pub(super) fn free_cells_name_nobody(&self) -> bool {
         self.cells().filter(|cell| cell.occupant().is_free()).all(|cell| cell.thread.load(Relaxed) == 0)
     }
+
+    /// How many reads had to wait.
+    pub(super) fn waited(&self) -> u64 {
+        self.head.at::<2>().load(Relaxed)
+    }
 }
 
 impl RwCore {
