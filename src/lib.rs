@@ -5,6 +5,7 @@
 //! - [`ring::spsc`]: a bounded queue of values of one type, from one process to another.
 //! - [`ring::bytes`]: the same for records of any length.
 //! - [`slot`]: the latest value of something, for any number of readers.
+//! - [`sync`]: locks whose owners may die, semaphores, events, barriers and their kin.
 //! - [`Segment`]: named memory for you to arrange.
 //!
 //! Names live in a [`Domain`]. What may be shared is plain old data with a schema: [`#[derive(Shared)]`](derive@Shared).
