@@ -12,13 +12,19 @@
 mod process;
 
 mod bytes;
+mod case;
 mod cast;
+mod exclusive;
 mod lockers;
 mod locks;
+mod meeting;
 mod oracle;
 mod peers;
+mod permits;
 mod random;
+mod readers;
 mod segments;
+mod signals;
 mod slots;
 mod stores;
 mod successor;
@@ -59,6 +65,11 @@ fn scenarios() -> Vec<Box<dyn Enumerate>> {
         Box::new(locks::Waiting),
         Box::new(locks::TakingOver),
     ];
+    all.extend(exclusive::scenarios());
+    all.extend(readers::scenarios());
+    all.extend(signals::scenarios());
+    all.extend(permits::scenarios());
+    all.extend(meeting::scenarios());
     all.extend(typed::pushing().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(typed::popping().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(bytes::sending().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
