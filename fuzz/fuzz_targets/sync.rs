@@ -52,13 +52,9 @@ fuzz_target!(|recipe: Recipe| {
     let scratch = Scratch::new().expect("a directory in shared memory");
     let domain = Domain::new("f").expect("a good name").in_directory(scratch.path());
     let segment = Segment::create(&domain, "x", CAPACITY, &Options::new()).expect("a new segment");
-    let play = Play {
-        domain: &domain,
-        segment: &segment,
-        acts: &recipe.acts,
-        mine: mine(&domain, &segment),
-        raw: recipe.kind % 10 == 1,
-    };
+    let (_member, mine) = join(&domain, &segment);
+    assert!(mine != 0, "we are in the registry");
+    let play = Play { domain: &domain, segment: &segment, acts: &recipe.acts, mine, raw: recipe.kind % 10 == 1 };
     let size = u32::from(recipe.size);
     let (d, s) = (&domain, &segment);
     match recipe.kind % 10 {
@@ -87,12 +83,11 @@ fuzz_target!(|recipe: Recipe| {
     }
 });
 
-/// The cookie of this process, which is one of the domain once it has opened something for writing.
-fn mine(domain: &Domain, segment: &Segment) -> u64 {
-    let member = Event::create_at(domain, segment, MUTEX_AT - 4096);
+/// The cookie of this process, which is one of the domain for as long as it has this open.
+fn join(domain: &Domain, segment: &Segment) -> (Event, u64) {
+    let member = Event::create_at(domain, segment, MUTEX_AT - 4096).expect("room for it");
     let registry = fs::read(domain.directory().join("sharedware.f.@peers")).unwrap_or_default();
-    drop(member);
-    my_cookie(&registry)
+    (member, my_cookie(&registry))
 }
 
 struct Play<'a> {
@@ -110,7 +105,12 @@ impl Play<'_> {
             At::First(at) => u64::from(at % 64),
             At::Any(at) => u64::from(at) % (MUTEX_AT / 8),
         };
-        self.segment.write(at * 8, &word.value(self.mine).to_le_bytes()).expect("it is ours, and large enough");
+        let mut value = word.value(self.mine);
+        if self.raw && at == 8 {
+            // Somebody alive who is just about to have locked it: `unlock`, which has no time limit, waits for that by design.
+            value &= !(1 << 62);
+        }
+        self.segment.write(at * 8, &value.to_le_bytes()).expect("it is ours, and large enough");
     }
 
     fn object<O>(
