@@ -12,47 +12,15 @@ mod image;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::process;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use image::{Image, word_at};
+use image::Image;
 use libfuzzer_sys::fuzz_target;
 use sharedware::ring::{WhenPeerGone, bytes, spsc};
 use sharedware::slot::{self, Slots};
 use sharedware::{Domain, Options, ReadOnly, Segment, Shared};
-use sharedware_fuzz::Scratch;
-
-/// A word of which the interesting values are not one in 2^64.
-#[derive(Arbitrary, Debug, Clone, Copy)]
-enum Word {
-    Any(u64),
-    Small(u8),
-    Nearly(u8),
-    Power(u8, i8),
-    Record { flags: u8, kind: u8, length: u16 },
-    Mine { flags: u8 },
-    Somebodys { slot: u16, incarnation: u8, flags: u8 },
-}
-
-impl Word {
-    fn value(self, mine: u64) -> u64 {
-        let flags = |flags: u8| u64::from(flags & 0b111) << 61;
-        match self {
-            Self::Any(value) => value,
-            Self::Small(value) => value.into(),
-            Self::Nearly(value) => u64::MAX - u64::from(value),
-            Self::Power(power, by) => (1_u64 << (power % 64)).wrapping_add_signed(by.into()),
-            Self::Record { flags: bits, kind, length } => {
-                flags(bits | 0b100) | u64::from(kind % 5) << 48 | u64::from(length)
-            }
-            Self::Mine { flags: bits } => mine | flags(bits),
-            Self::Somebodys { slot, incarnation, flags: bits } => {
-                u64::from(incarnation) << 13 | u64::from(slot % 8192) | flags(bits)
-            }
-        }
-    }
-}
+use sharedware_fuzz::{Scratch, Word, my_cookie};
 
 /// What is done with an open structure, or to it by another process.
 #[derive(Arbitrary, Debug, Clone, Copy)]
@@ -180,19 +148,6 @@ fn follow(domain: &Domain, recipe: &Recipe) {
     let acts: Vec<(Act, u64)> = recipe.acts.iter().take(ACTS).map(|&act| (act, mine)).collect();
     attach_file(domain, &bytes, &acts);
     drop(keep);
-}
-
-/// The cookie by which others know this process.
-fn my_cookie(registry: &[u8]) -> u64 {
-    if registry.len() < 4096 + 4096 * 64 {
-        return 0;
-    }
-    let first = word_at(registry, image::GEOMETRY + 8);
-    let slot = (0..4096).find(|slot| word_at(registry, 4096 + 64 * slot + 8) == u64::from(process::id()));
-    slot.map_or(0, |slot| {
-        let incarnation = first.wrapping_add(word_at(registry, 4096 + 64 * slot)) & ((1 << 48) - 1);
-        incarnation << 13 | slot as u64
-    })
 }
 
 fn write(path: &Path, bytes: &[u8]) {

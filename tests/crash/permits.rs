@@ -40,7 +40,7 @@ pub(crate) fn scenarios() -> Vec<Box<dyn Enumerate>> {
                 acks.ack(0)
             },
             // It finds none but those of the dead.
-            recover: Some(|semaphore| Ok(drop(semaphore.permit_timeout(LONG)?))),
+            recover: Some(|semaphore| semaphore.permit_timeout(LONG).map(drop).map_err(Into::into)),
             ..base("hold permits")
         }
         .boxed(),

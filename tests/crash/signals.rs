@@ -93,8 +93,8 @@ impl Told {
 
     /// Whatever dead ones wait or were notified: each one notification is for somebody who waits.
     fn check(self, world: &World, acked: bool) -> Outcome {
-        self.counts.lock_or_repair(|_| {})?;
-        told(self.waiter, acked, || drop(self.condvar.notify_all()))?;
+        drop(self.counts.lock_or_repair(|_| {})?);
+        told(self.waiter, acked, || _ = self.condvar.notify_all())?;
         let checked = Self { waiter: None, ..self };
         for _ in 0..2 {
             let start = Instant::now();
