@@ -25,7 +25,7 @@ thread_local! {
     static LIGHT_FENCES: Cell<bool> = const { Cell::new(true) };
 }
 
-pub(crate) fn light_fences() -> bool {
+pub(super) fn light_fences() -> bool {
     LIGHT_FENCES.get()
 }
 

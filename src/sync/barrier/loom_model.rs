@@ -15,6 +15,7 @@ use crate::base::explore::{explore, without_light_fences};
 use crate::base::mortal;
 use crate::peer::{self, Peer};
 use crate::sync::bell::Deadline;
+use crate::sync::lock::contention::without_sleeping;
 use crate::sync::part::model::Heap;
 
 /// As much of a wait as comes before the waiting.
@@ -39,32 +40,34 @@ fn broken<T>(outcome: &Result<T, BarrierError>) -> Option<BrokenBy> {
 #[test]
 fn loom_two_meet_and_have_seen_each_other() {
     without_light_fences(|| {
-        explore(2, || {
-            let heap = Heap::new::<Barrier>(&2);
-            let words = Arc::new([Word::new(0), Word::new(0)]);
-            let meet = |index: usize| {
-                let (barrier, words) = (heap.open::<Barrier>(index as u64 + 1), words.clone());
-                move || {
-                    words[index].store(1, Relaxed);
-                    // Nobody sleeps: fences would hide what is missing.
-                    let arrived = arrive(&barrier, index as u64 + 1);
-                    if let Role::Waits(at) = arrived.role {
-                        loop {
-                            match barrier.inner.outcome(arrived.round, at) {
-                                Some(Outcome::Released) => break,
-                                Some(Outcome::Broken(by)) => panic!("{by}"),
-                                None => thread::yield_now(),
+        without_sleeping(|| {
+            explore(2, || {
+                let heap = Heap::new::<Barrier>(&2);
+                let words = Arc::new([Word::new(0), Word::new(0)]);
+                let meet = |index: usize| {
+                    let (barrier, words) = (heap.open::<Barrier>(index as u64 + 1), words.clone());
+                    move || {
+                        words[index].store(1, Relaxed);
+                        // Nobody sleeps: fences would hide what is missing.
+                        let arrived = arrive(&barrier, index as u64 + 1);
+                        if let Role::Waits(at) = arrived.role {
+                            loop {
+                                match barrier.inner.outcome(arrived.round, at) {
+                                    Some(Outcome::Released) => break,
+                                    Some(Outcome::Broken(by)) => panic!("{by}"),
+                                    None => thread::yield_now(),
+                                }
                             }
+                            barrier.inner.places.leave(at);
                         }
-                        barrier.inner.places.leave(at);
+                        assert_eq!(words[1 - index].load(Relaxed), 1, "let go before the other came");
+                        arrived.index
                     }
-                    assert_eq!(words[1 - index].load(Relaxed), 1, "let go before the other came");
-                    arrived.index
-                }
-            };
-            let other = thread::spawn(meet(1));
-            assert_eq!(meet(0)() + other.join().unwrap(), 1);
-        });
+                };
+                let other = thread::spawn(meet(1));
+                assert_eq!(meet(0)() + other.join().unwrap(), 1);
+            });
+        })
     });
 }
 

@@ -134,26 +134,31 @@ fn nobody_sleeps() -> bool {
 }
 
 #[cfg(loom)]
-pub(crate) use model::{can_spin, nobody_sleeps, without_spinning};
+pub(crate) use model::{can_spin, nobody_sleeps, without_sleeping, without_spinning};
 
 /// Models of sleeping are large enough without.
 #[cfg(loom)]
 mod model {
     use std::cell::Cell;
 
-    use crate::base::explore;
-
     thread_local! {
         static SPIN: Cell<bool> = const { Cell::new(true) };
+        static SLEEP: Cell<bool> = const { Cell::new(true) };
     }
 
     pub(crate) fn can_spin() -> bool {
         SPIN.get()
     }
 
-    /// Without light fences nobody would be woken.
     pub(crate) fn nobody_sleeps() -> bool {
-        !explore::light_fences()
+        !SLEEP.get()
+    }
+
+    /// Explores models in which everybody spins for as long as it takes, and nobody dies: for those without light fences, where nobody would be woken.
+    pub(crate) fn without_sleeping(explore: impl FnOnce()) {
+        SLEEP.set(false);
+        explore();
+        SLEEP.set(true);
     }
 
     /// Explores models in which everybody goes to sleep at once.
