@@ -219,6 +219,29 @@ fn forged(words: &[(u64, u64)]) -> (Place, RawMutex) {
     (place, mutex)
 }
 
+/// A process that lives is said to be just taking it, and never goes on: nobody waits for that without end.
+#[test]
+fn unlocking_does_not_wait_for_ever_for_who_is_just_taking_it() {
+    let (place, mutex) = forged(&[]);
+    mutex.lock().unwrap();
+    let segment = Segment::open(&place.domain(), "own", &Options::new()).unwrap();
+    let mut word = [0; 8];
+    segment.read(64, &mut word).unwrap();
+    let settling = u64::from_ne_bytes(word) | SETTLING;
+    segment.write(64, &settling.to_ne_bytes()).unwrap();
+    let refused = mutex.unlock().unwrap_err();
+    assert!(
+        matches!(&refused, UnlockError::BeingTaken { owner: Some(owner) } if owner.pid == std::process::id()),
+        "{refused}"
+    );
+    // Nothing has changed.
+    segment.read(64, &mut word).unwrap();
+    assert_eq!(u64::from_ne_bytes(word), settling);
+    segment.write(64, &0_u64.to_ne_bytes()).unwrap();
+    mutex.lock().unwrap();
+    mutex.unlock().unwrap();
+}
+
 #[test]
 fn whatever_its_words_hold_it_locks_and_unlocks() {
     for owner in [1, u64::MAX >> 3, u64::MAX, INCONSISTENT, SETTLING, SETTLING | 1 << 13, 1 << 61 | 99] {

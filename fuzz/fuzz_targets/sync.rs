@@ -105,11 +105,7 @@ impl Play<'_> {
             At::First(at) => u64::from(at % 64),
             At::Any(at) => u64::from(at) % (MUTEX_AT / 8),
         };
-        let mut value = word.value(self.mine);
-        if self.raw && at == 8 {
-            // Somebody alive who is just about to have locked it: `unlock`, which has no time limit, waits for that by design.
-            value &= !(1 << 62);
-        }
+        let value = word.value(self.mine);
         self.segment.write(at * 8, &value.to_le_bytes()).expect("it is ours, and large enough");
     }
 

@@ -101,6 +101,12 @@ pub enum UnlockError {
     /// Nobody has it.
     #[error("the lock is not held: there is nothing to unlock")]
     NotLocked,
+    /// Somebody is just about to have it, and has not gone on for a tenth of a second: stopped, or the lock was spoilt.
+    #[error("the lock is just being taken{}, which does not go on (stopped?): continue or end that process, and try again", by(.owner.as_ref()))]
+    BeingTaken {
+        /// Who, if the registry still tells.
+        owner: Option<PeerInfo>,
+    },
     /// The system refuses.
     #[error(transparent)]
     Segment(#[from] Box<Error>),

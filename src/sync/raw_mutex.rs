@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bell::Deadline;
 use super::error::{LockError, UnlockError};
 use super::held::explain;
-use super::lock::{Asker, Core, LOCK_WORDS, Me, Wait};
+use super::lock::{Asker, Core, LOCK_WORDS, Me, Unlock, Wait};
 use super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use super::thread;
 use crate::segment::region::Words;
@@ -135,15 +135,21 @@ impl RawMutex {
 
     /// Unlocks it, whoever locked it.
     ///
-    /// (If somebody is just about to have locked it, waits for the two stores that that takes: moments, unless that process is stopped there.)
+    /// (If somebody is just about to have locked it, waits for the two stores that that takes: moments.)
     ///
     /// # Errors
     ///
-    /// It is not locked; or the kernel could not be asked whether somebody who was just about to lock it lives.
+    /// It is not locked; somebody who was just about to have locked it is stopped there; or the kernel could not be asked whether somebody who was just about to lock it lives.
     #[inline]
     pub fn unlock(&self) -> Result<(), UnlockError> {
         let is_alive = |owner| -> Result<bool, Error> { self.shared.part.member()?.peer()?.is_alive(owner) };
-        if self.core.unlock_for_anyone(is_alive)? { Ok(()) } else { Err(UnlockError::NotLocked) }
+        match self.core.unlock_for_anyone(is_alive)? {
+            Unlock::Done => Ok(()),
+            Unlock::NotLocked => Err(UnlockError::NotLocked),
+            Unlock::Settling(owner) => {
+                Err(UnlockError::BeingTaken { owner: self.shared.part.member()?.peer()?.describe(owner) })
+            }
+        }
     }
 
     /// Says that what it guards is whole: from here on nobody is told of an owner's death, until the next one. To be called by who has it.

@@ -224,18 +224,21 @@ impl Core {
     }
 
     /// Gives a raw mutex back, whoever has it; `false` if nobody has. `is_alive` is asked of who is just taking it.
-    pub(crate) fn unlock_for_anyone<E>(&self, is_alive: impl Fn(Cookie) -> Result<bool, E>) -> Result<bool, E> {
+    pub(crate) fn unlock_for_anyone<E>(&self, is_alive: impl Fn(Cookie) -> Result<bool, E>) -> Result<Unlock, E> {
         let mut patience = Patience::new();
         loop {
             let found = self.owner().load();
-            let Some(owner) = found.cookie() else { return Ok(false) };
+            let Some(owner) = found.cookie() else { return Ok(Unlock::NotLocked) };
             // Who is just taking it writes two more words, and must not find itself robbed between.
             if found.is_settling() && patience.wait(|| is_alive(owner))? {
+                if patience.is_over() {
+                    return Ok(Unlock::Settling(owner));
+                }
                 continue;
             }
             if self.owner().give_back_found(found) {
                 self.contention().ring(self.light);
-                return Ok(true);
+                return Ok(Unlock::Done);
             }
         }
     }
@@ -304,12 +307,26 @@ impl Core {
     }
 }
 
+/// What became of an attempt to unlock a raw mutex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unlock {
+    Done,
+    NotLocked,
+    /// This process is just about to have it, and does not go on.
+    Settling(Cookie),
+}
+
 /// Waiting for what takes a living process two stores.
 struct Patience(u32);
 
 impl Patience {
     fn new() -> Self {
         Self(0)
+    }
+
+    /// Whether it has been some tenth of a second: that process is stopped, or the word was spoilt.
+    fn is_over(&self) -> bool {
+        self.0 > 400
     }
 
     /// Waits a moment; asks now and then, more and more slowly, whether that process is alive. `false`: it is not.

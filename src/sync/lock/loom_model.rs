@@ -18,7 +18,7 @@ use std::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
 use super::contention::{Contest, Look, without_spinning};
-use super::core::{Acquired, Asker, Core, LOCK_WORDS, Refused, Wait};
+use super::core::{Acquired, Asker, Core, LOCK_WORDS, Refused, Unlock, Wait};
 use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::base::atomic::Word;
 use crate::base::explore::{explore, without_light_fences};
@@ -71,7 +71,9 @@ impl Guarded {
     }
 
     fn unlock_raw(&self, slot: u64) -> bool {
-        self.core.unlock_for_anyone(|owner| Peer::model(slot).is_alive(owner)).unwrap()
+        let unlocked = self.core.unlock_for_anyone(|owner| Peer::model(slot).is_alive(owner)).unwrap();
+        assert!(!matches!(unlocked, Unlock::Settling(_)));
+        unlocked == Unlock::Done
     }
 
     /// Waits for the lock as the peer of this slot; whether it is inconsistent.

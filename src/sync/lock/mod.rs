@@ -19,5 +19,5 @@ pub(crate) mod core;
 mod loom_model;
 pub(crate) mod owner;
 
-pub(crate) use core::{Acquired, Asker, Core, LOCK_WORDS, Me, Refused, Wait};
+pub(crate) use core::{Acquired, Asker, Core, LOCK_WORDS, Me, Refused, Unlock, Wait};
 pub(crate) use owner::Holding;
