@@ -118,6 +118,7 @@ fn modes() {
         let segment = Segment::create(&domain, "x", 100, &Options::new().mode(mode)).unwrap();
         assert_eq!(domain.stat("x").unwrap().owner.1, mode, "whatever the umask");
         drop(segment);
+        room.assert_empty();
     }
 }
 
