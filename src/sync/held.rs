@@ -28,7 +28,6 @@ struct Inner {
 /// How a guard holds a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
-    me: Me,
     /// Which holding this is: one that was given up for lost, at the end of its thread, may still have a guard in a thread-local.
     holding: Holding,
     inconsistent: bool,
@@ -38,23 +37,13 @@ pub(crate) struct Held {
 
 impl Held {
     /// The thread has begun to panic since.
+    #[inline(always)]
     pub(crate) fn is_broken(&self) -> bool {
-        !self.panicking && std::thread::panicking()
+        std::thread::panicking() && !self.panicking
     }
 
     pub(crate) fn is_consistent(&self) -> bool {
         !self.inconsistent
-    }
-
-    /// Whether this is still so: not in a forked child, and not after it was given up for lost.
-    #[inline(always)]
-    fn is_held(&self, core: &Core) -> bool {
-        self.me.is_current() && core.holder().load() == self.holding
-    }
-
-    /// Whether this process has it, not the parent that it was forked from.
-    pub(crate) fn is_current(&self) -> bool {
-        self.me.is_current()
     }
 }
 
@@ -72,31 +61,45 @@ impl Lock {
         &self.shared.part
     }
 
-    /// This process, as it owns locks.
+    /// Acquires the lock if it is free, consistent and not reserved, and this is the process that opened it: what is usual.
     #[inline(always)]
-    pub(crate) fn me(&self) -> Result<Me, Error> {
-        if self.me.is_current() { Ok(self.me) } else { self.shared.part.me() }
+    pub(crate) fn acquire_at_once(&self) -> Option<Held> {
+        if !self.me.is_current() {
+            return None;
+        }
+        let panicking = std::thread::panicking();
+        let holding = self.core.take_holding(self.me.cookie, thread::id())?;
+        Some(Held { holding, inconsistent: false, panicking })
     }
 
     /// Acquires the lock. `OwnerDied` comes with how it is held.
     #[inline(always)]
     pub(crate) fn acquire(&self, wait: Wait) -> Result<Held, LockError<Held>> {
-        let me = self.me()?;
-        let panicking = std::thread::panicking();
-        if let Some(holding) = self.core.take_holding(me.cookie, thread::id()) {
-            return Ok(Held { me, holding, inconsistent: false, panicking });
+        // Boxed: what comes back in registers stays in them.
+        match self.acquire_at_once() {
+            Some(held) => Ok(held),
+            None => self.acquire_boxed(wait).map_err(|error| *error),
         }
-        self.acquire_contended(me, panicking, wait)
     }
 
     #[cold]
-    fn acquire_contended(&self, me: Me, panicking: bool, wait: Wait) -> Result<Held, LockError<Held>> {
+    fn acquire_boxed(&self, wait: Wait) -> Result<Held, Box<LockError<Held>>> {
+        self.acquire_contended(wait).map_err(Box::new)
+    }
+
+    fn acquire_contended(&self, wait: Wait) -> Result<Held, LockError<Held>> {
         let part = &self.shared.part;
         let peer = part.member()?.peer()?;
-        let asker = Asker { peer: &peer, thread: thread::id(), place: part.place() };
+        let (thread, panicking) = (thread::id(), std::thread::panicking());
+        if !self.me.is_current()
+            && let Some(holding) = self.core.take_holding(peer.cookie(), thread)
+        {
+            return Ok(Held { holding, inconsistent: false, panicking });
+        }
+        let asker = Asker { peer: &peer, thread, place: part.place() };
         match self.core.take_contended(asker, wait) {
             Ok(Acquired { inconsistent }) => {
-                let held = Held { me, holding: self.core.holder().load(), inconsistent, panicking };
+                let held = Held { holding: self.core.holder().load(), inconsistent, panicking };
                 if inconsistent { Err(LockError::OwnerDied(held)) } else { Ok(held) }
             }
             Err(refused) => Err(explain(refused, &peer)),
@@ -106,25 +109,33 @@ impl Lock {
     /// Gives the lock back, unless this is a forked child of who has it.
     #[inline(always)]
     pub(crate) fn release(&self, held: &Held) {
-        if held.is_held(&self.core) {
+        if self.is_current(held) {
             // Who panics in the middle leaves what it guards as one who dies.
-            self.core.give_back(held.inconsistent || held.is_broken());
+            self.core.give_back_holding(held.holding, held.inconsistent || held.is_broken());
         }
     }
 
     /// How this thread holds it, if it does.
     pub(crate) fn held_here(&self) -> Result<Option<Held>, Error> {
-        let me = self.me()?;
+        let me = if self.me.is_current() { self.me } else { self.shared.part.me()? };
         if !self.core.is_held_by(me.cookie, thread::id()) {
             return Ok(None);
         }
         let (holding, inconsistent) = (self.core.holder().load(), self.core.owner().load().is_inconsistent());
-        Ok(Some(Held { me, holding, inconsistent, panicking: std::thread::panicking() }))
+        Ok(Some(Held { holding, inconsistent, panicking: std::thread::panicking() }))
     }
 
     /// Whether it is still held so: not in a forked child, and not after it was given up for lost.
+    #[inline(always)]
     pub(crate) fn is_current(&self, held: &Held) -> bool {
-        held.is_held(&self.core)
+        self.core.holder().load() == held.holding && (self.me.is_current() || self.is_childs())
+    }
+
+    /// In a child that was forked since it was opened: whether the child has it, not its parent.
+    #[cold]
+    fn is_childs(&self) -> bool {
+        let me = self.shared.part.known_me();
+        me.is_some_and(|me| self.core.owner().load().is_settled(me.cookie))
     }
 
     /// Whether what it guards is whole, as far as its owner, who asks, knows.
@@ -134,8 +145,8 @@ impl Lock {
 
     /// Says that what it guards is whole or is not, with one of several guards of the same holding.
     pub(crate) fn declare(&self, held: &Held, inconsistent: bool) {
-        if held.is_held(&self.core) {
-            self.core.declare(held.me.cookie, inconsistent);
+        if self.is_current(held) {
+            self.core.declare(inconsistent);
         }
     }
 
@@ -147,9 +158,9 @@ impl Lock {
 
     /// Says that what it guards is whole.
     pub(crate) fn mark_consistent(&self, held: &mut Held) {
-        if held.inconsistent && held.is_held(&self.core) {
+        if held.inconsistent && self.is_current(held) {
             held.inconsistent = false;
-            self.core.declare(held.me.cookie, false);
+            self.core.declare(false);
         }
     }
 

@@ -26,7 +26,8 @@ pub(crate) trait Relock {
 
 impl<T: Shared> Relock for MutexGuard<'_, T> {
     fn is_held(&mut self) -> bool {
-        self.parts().1.is_current()
+        let (lock, held) = self.parts();
+        lock.is_current(held)
     }
 
     fn unlock(&mut self) {

@@ -208,19 +208,20 @@ impl Core {
     /// Gives the lock back. The caller owns it.
     #[inline(always)]
     pub(crate) fn give_back(&self, inconsistent: bool) {
-        self.holder().end();
+        self.give_back_holding(self.holder().load(), inconsistent);
+    }
+
+    /// The same of this holding.
+    #[inline(always)]
+    pub(crate) fn give_back_holding(&self, holding: Holding, inconsistent: bool) {
+        self.holder().end(holding);
         self.owner().give_back(inconsistent);
         self.contention().ring(self.light);
     }
 
     /// Says that the data is whole, or is not. The caller owns the lock.
-    pub(crate) fn declare(&self, me: Cookie, inconsistent: bool) {
-        self.owner().settle(me, inconsistent);
-    }
-
-    /// Says that the data is whole. The caller owns the lock.
-    pub(crate) fn mark_consistent(&self, me: Cookie) {
-        self.declare(me, false);
+    pub(crate) fn declare(&self, inconsistent: bool) {
+        self.owner().declare(inconsistent);
     }
 
     /// Gives a raw mutex back, whoever has it; `false` if nobody has. `is_alive` is asked of who is just taking it.

@@ -109,7 +109,7 @@ impl Guarded {
         if told {
             assert!(first == second || first == second + 1);
             self.value[1].store(first, Relaxed);
-            self.core.mark_consistent(Peer::model(slot).cookie());
+            self.core.declare(false);
         } else {
             assert_eq!(first, second, "half changed, and nobody is told");
         }

@@ -131,7 +131,13 @@ impl OwnerWord<'_> {
         self.0.compare_exchange(found.0, found.inconsistent(false).0, Release, Relaxed).is_ok()
     }
 
-    /// Settles, or marks the data as consistent or not. The caller owns the lock.
+    /// Marks the data as consistent or not. The caller owns the lock.
+    pub(crate) fn declare(self, inconsistent: bool) {
+        // Release: what whoever repaired the data wrote is before what the next one reads.
+        self.0.store(self.load().inconsistent(inconsistent).0, Release);
+    }
+
+    /// Settles. The caller owns the lock.
     pub(crate) fn settle(self, cookie: Cookie, inconsistent: bool) {
         // Release: who sees us settled sees our holder word.
         self.0.store(Owner::owned(cookie).inconsistent(inconsistent).0, Release);
@@ -188,9 +194,9 @@ impl HolderWord<'_> {
         holding
     }
 
-    /// The end of the holding.
+    /// The end of this holding.
     #[inline(always)]
-    pub(crate) fn end(self) {
-        self.0.store(u64::from(self.load().number()), Relaxed);
+    pub(crate) fn end(self, holding: Holding) {
+        self.0.store(u64::from(holding.number()), Relaxed);
     }
 }

@@ -120,7 +120,7 @@ impl<'a, T: Shared> WriteGuard<'a, T> {
     pub fn mark_consistent(&mut self) {
         if self.writing.inconsistent && self.writing.me.is_current() {
             self.writing.inconsistent = false;
-            self.lock.core.writer().mark_consistent(self.writing.me.cookie);
+            self.lock.core.writer().declare(false);
         }
     }
 

@@ -97,7 +97,7 @@ impl Model {
         assert!(acquired.inconsistent || first == second, "torn: {first} and {second}");
         if acquired.inconsistent {
             self.value[1].store(first, Relaxed);
-            self.core.writer().mark_consistent(cookie(slot));
+            self.core.writer().declare(false);
         }
         self.value[0].store(first + 1, Relaxed);
         self.value[1].store(first + 1, Relaxed);
