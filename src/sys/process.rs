@@ -31,10 +31,11 @@ pub(crate) fn thread_id() -> u32 {
     u32::try_from(id).unwrap_or(u32::MAX)
 }
 
-/// How many threads of this process can run at once.
+/// How many threads can run at once here: of all processes, so whatever cores this one is bound to.
 pub(crate) fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    // SAFETY: takes a number.
+    *CORES.get_or_init(|| usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1))
 }
 
 /// The name of this process's command, at most 15 bytes.

@@ -56,14 +56,22 @@ pub(crate) struct Contention<'a> {
     /// 0, or the cookie of the only one who spins.
     pub(crate) spinner: &'a Word,
     pub(crate) bell: &'a Word,
-    /// How many looks it took those who spun, on average.
+    /// How many looks it paid to spin lately, before asking to be next.
     pub(crate) spins: &'a Word,
+    /// Only one can have it: who spins will, and nobody need be woken meanwhile.
+    pub(crate) exclusive: bool,
 }
 
-const FEWEST_SPINS: u64 = 8;
-const MOST_SPINS: u64 = 256;
-/// Turns between two looks, at most: a look takes the line from its owner.
-const LONGEST_PAUSE: u32 = 32;
+/// Looks of one who spins before it asks to be next; it gives up after as many again.
+const FEWEST_LOOKS: u64 = 2;
+const MOST_LOOKS: u64 = 16;
+/// Turns between two looks: a look takes the line from its owner, who in that time could have had the lock some dozens of times.
+const FIRST_PAUSE: u32 = 32;
+const LONGEST_PAUSE: u32 = 64;
+/// The same once nobody else takes it.
+const NEXT_PAUSE: u32 = 4;
+/// Turns for which who cannot spin waits for that one to have it.
+const GRACE: u32 = 64;
 /// Who has slept through so many slices has waited long.
 const LONG: u32 = 3;
 
@@ -91,6 +99,11 @@ impl Contention<'_> {
 
     #[cold]
     fn ring_out(&self, count: u32) {
+        // Who spins in vain looks once more behind its mark and a heavy barrier.
+        if self.exclusive && self.spinner.load(Relaxed) != 0 && !self.is_reserved() {
+            return;
+        }
+
         if bell::count_ring(self.bell) {
             if self.is_reserved() {
                 futex::wake_all(self.bell);
@@ -211,18 +224,30 @@ impl Waiting<'_> {
         let _ = self.words.next.compare_exchange(self.me, 0, Relaxed, Relaxed);
     }
 
+    /// Becomes the one who spins, unless somebody else does and goes on.
+    fn becomes_spinner(&self) -> bool {
+        let spinner = self.words.spinner;
+        for _ in 0..if cfg!(loom) { 1 } else { GRACE } {
+            if spinner.load(Relaxed) == 0 && spinner.compare_exchange(0, self.me, Relaxed, Relaxed).is_ok() {
+                return true;
+            }
+            spin();
+        }
+        false
+    }
+
     /// Spins, unless somebody does already, or nobody could run meanwhile.
     fn spin<C: Contest>(&mut self, contest: &mut C) -> Option<C::Prize> {
-        if !can_spin() || self.words.spinner.compare_exchange(0, self.me, Relaxed, Relaxed).is_err() {
+        if !can_spin() || !self.becomes_spinner() {
             return None;
         }
-        let usual = self.words.spins.load(Relaxed).clamp(FEWEST_SPINS, MOST_SPINS);
-        let budget = if cfg!(loom) { 1 } else { 2 * usual };
+        let known = self.words.spins.load(Relaxed);
+        let usual = if known == 0 { MOST_LOOKS } else { known.clamp(FEWEST_LOOKS, MOST_LOOKS) };
+        let budget = if cfg!(loom) { 1 } else { usual };
         let mut prize = None;
         // Models look twice; who pauses between would let everybody else go first.
-        let mut pause = if cfg!(loom) { u32::from(nobody_sleeps()) } else { 1 };
+        let mut pause = if cfg!(loom) { u32::from(nobody_sleeps()) } else { FIRST_PAUSE };
         let mut looks = 0;
-        // The second half is with a reservation: it is short of luck, not of patience.
         while looks < 2 * budget || nobody_sleeps() {
             if let Look::Ours(won) = self.look(contest) {
                 prize = Some(won);
@@ -230,16 +255,21 @@ impl Waiting<'_> {
             }
             looks += 1;
             if looks == budget {
+                // It is short of luck, not of patience.
                 self.reserve();
             }
-            for _ in 0..pause {
+            for _ in 0..if self.reserved && !cfg!(loom) { NEXT_PAUSE } else { pause } {
                 spin();
             }
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
+        if self.reserved {
+            // Whoever has it has it for long: the others need not wait for one who sleeps.
+            self.give_up_reservation();
+        }
         // What did not pay is tried for half as long next time.
-        let now = if prize.is_some() { usual + looks.div_ceil(4) - usual.div_ceil(4) } else { usual / 2 };
-        if now != usual {
+        let now = if prize.is_some() { (2 * usual).min(MOST_LOOKS) } else { (usual / 2).max(FEWEST_LOOKS) };
+        if now != known {
             self.words.spins.store(now, Relaxed);
         }
         let _ = self.words.spinner.compare_exchange(self.me, 0, Relaxed, Relaxed);

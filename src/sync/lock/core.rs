@@ -124,9 +124,10 @@ impl Core {
     pub(crate) fn contention(&self) -> Contention<'_> {
         Contention {
             next: self.words.at::<2>(),
-            spinner: self.words.at::<3>(),
-            bell: self.words.at::<4>(),
-            spins: self.words.at::<5>(),
+            spinner: self.words.at::<12>(),
+            bell: self.words.at::<3>(),
+            spins: self.words.at::<13>(),
+            exclusive: true,
         }
     }
 
@@ -402,6 +403,10 @@ impl Contest for Locking<'_> {
 
     #[inline]
     fn look(&mut self, may_take: bool) -> Look<Taken> {
+        // At once, not after a look: where it is taken and given back all the time, what a look finds has passed.
+        if may_take && let Some(taken) = self.take_found(Owner::FREE) {
+            return Look::Ours(taken);
+        }
         let found = self.core.owner().load();
         if !found.is_free() {
             return Look::Busy;
