@@ -45,6 +45,7 @@
 byte owner;
 byte bell;            /* bit 0: SLEEPING; above it: how often it was rung */
 byte next;            /* whom newcomers let pass */
+byte spinner;         /* who spins, so that nobody need be woken */
 
 /* The kernel. */
 byte asleep;          /* who is in its queue; a bit for each, as below */
@@ -102,6 +103,12 @@ byte buffer[N + 2];
 #define GIVEN_BACK (told -> INCONSISTENT : 0)
 #endif
 
+#ifdef SPINNER_OUTRANKS_NEXT
+#define NOBODY_IS_NEXT true
+#else
+#define NOBODY_IS_NEXT (next == 0)
+#endif
+
 #ifdef RINGS_UNCOUNTED
 #define RUNG(word) 0
 #else
@@ -126,9 +133,9 @@ byte buffer[N + 2];
 
 /* A slice ends only after somebody has died, so that it does not hide a wake-up that was lost among the living. */
 #ifdef NEXT
-#define SLICE_ENDS (slices[ME] || DEAD(WHO(owner)) || DEAD(next))
+#define SLICE_ENDS (slices[ME] || DEAD(WHO(owner)) || DEAD(next) || DEAD(spinner))
 #else
-#define SLICE_ENDS (slices[ME] || DEAD(WHO(owner)))
+#define SLICE_ENDS (slices[ME] || DEAD(WHO(owner)) || DEAD(spinner))
 #endif
 
 /* ---- Steps ---- */
@@ -168,6 +175,9 @@ inline end_of(process) {
 
 proctype Process() {
     byte turn, word, seen, before;
+#ifdef SPINNER
+    byte rival;   /* who spun when it went to sleep */
+#endif
     bool told;    /* that the data are inconsistent */
     bool slept;   /* in this wait */
     bool leaving; /* its deadline has passed */
@@ -187,6 +197,23 @@ fast:
         :: else
         fi
     }
+
+#ifdef SPINNER
+    if
+    :: atomic { spinner == 0 -> spinner = ME }
+    :: goto slow
+    fi;
+    atomic {
+        DRAIN(ME);
+        if
+        :: FREE && MAY_PASS -> acquired(owner | ME); goto won_spinning
+        :: else
+        fi
+    }
+#ifndef SPINS_TO_THE_LAST
+    atomic { DRAIN(ME); if :: spinner == ME -> spinner = 0 :: else fi }
+#endif
+#endif
 
 slow:
 #ifdef NEXT
@@ -220,6 +247,9 @@ announce:
         fi
     }
 #endif
+#ifdef SPINS_TO_THE_LAST
+    atomic { if :: spinner == ME -> spinner = 0 :: else fi }
+#endif
     /* FUTEX_WAIT. */
     atomic {
         if
@@ -229,13 +259,19 @@ announce:
         fi;
         seen = 0;
 #ifdef NEXT
-        before = next
+        before = next;
+#endif
+#ifdef SPINNER
+        rival = spinner
 #endif
     }
     /* Woken; or the slice has ended; or the time is up, which may also show when one was woken. */
     atomic {
         if
         :: !(asleep & MY_BIT) -> slept = 1; before = 0;
+#ifdef SPINNER
+            rival = 0;
+#endif
 #if TIMEOUTS > 0
             if
             :: timeouts_left -> timeouts_left--; goto time_is_up
@@ -260,6 +296,9 @@ announce:
     }
 
 ask:
+#ifdef SPINNER
+    atomic { if :: rival != 0 && rival == spinner && !leaving -> spinner = 0 :: else fi; rival = 0 }
+#endif
     atomic {
         word = owner;
 #ifdef NEXT
@@ -333,6 +372,19 @@ take_over:
     atomic { STORE_OWNER(TAKEN_OVER & ~SETTLING); assert(inside & MY_BIT) }
 #endif
 
+#ifdef SPINNER
+    goto holding;
+won_spinning:
+    atomic { DRAIN(ME); if :: spinner == ME -> spinner = 0 :: else fi }
+#if defined(RAW) && !defined(WINS_QUIETLY)
+    /* A stranger has unlocked it already, and woken nobody. */
+    if
+    :: FREE -> goto ring
+    :: else
+    fi;
+#endif
+#endif
+
 holding:
 #ifdef NEXT
     atomic {
@@ -383,6 +435,14 @@ ring:
         :: else -> seen = 0; goto fast
         fi
     }
+#ifdef SPINNER
+    atomic {
+        if
+        :: spinner != 0 && NOBODY_IS_NEXT -> seen = 0; goto fast
+        :: else
+        fi
+    }
+#endif
 #ifdef WAKES_FIRST
     atomic { wake() }
 #endif
@@ -430,7 +490,11 @@ leave:
 
     } unless { dead & MY_BIT };
 done:
-    atomic { end_of(_pid); turn = 0; word = 0; seen = 0; before = 0; told = 0; slept = 0; leaving = 0 }
+    atomic { end_of(_pid);
+#ifdef SPINNER
+        rival = 0;
+#endif
+        turn = 0; word = 0; seen = 0; before = 0; told = 0; slept = 0; leaving = 0 }
 }
 
 #ifdef RAW
@@ -454,6 +518,14 @@ end:
         :: else -> goto done
         fi
     }
+#ifdef SPINNER
+    atomic {
+        if
+        :: spinner != 0 && NOBODY_IS_NEXT -> goto done
+        :: else
+        fi
+    }
+#endif
     atomic {
         if
         :: bell == seen -> bell = RUNG(seen)

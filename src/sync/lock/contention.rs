@@ -58,8 +58,6 @@ pub(crate) struct Contention<'a> {
     pub(crate) bell: &'a Word,
     /// How many looks it paid to spin lately, before asking to be next.
     pub(crate) spins: &'a Word,
-    /// Only one can have it: who spins will, and nobody need be woken meanwhile.
-    pub(crate) exclusive: bool,
 }
 
 /// Looks of one who spins before it asks to be next; it gives up after as many again.
@@ -99,11 +97,12 @@ impl Contention<'_> {
 
     #[cold]
     fn ring_out(&self, count: u32) {
-        // Who spins in vain looks once more behind its mark and a heavy barrier.
-        if self.exclusive && self.spinner.load(Relaxed) != 0 && !self.is_reserved() {
+        // Before the look at who spins. Pairs with `wake_others`.
+        fence(SeqCst);
+        // That one will have it. Or it gives up spinning, and looks once more behind its mark and a heavy barrier.
+        if count == 1 && self.spinner.load(Relaxed) != 0 && !self.is_reserved() {
             return;
         }
-
         if bell::count_ring(self.bell) {
             if self.is_reserved() {
                 futex::wake_all(self.bell);
@@ -203,11 +202,17 @@ impl Waiting<'_> {
     }
 
     fn won<C: Contest>(&mut self, contest: &mut C) {
-        if !self.reserved {
-            return;
+        if self.reserved {
+            self.give_up_reservation();
+            self.wake_others(contest);
         }
-        self.give_up_reservation();
-        // Where several can have it, others may have gone to sleep beside what they left to us alone.
+    }
+
+    /// To be called by who has it, and until a moment ago spun for it or was next: if more of it is to be had, or ours was given back by a stranger, others
+    /// may have gone to sleep beside it, and nobody was woken.
+    fn wake_others<C: Contest>(&self, contest: &mut C) {
+        // Pairs with `ring_out`: either it sees that nobody spins, or this sees what it gave back.
+        fence(SeqCst);
         if matches!(contest.look(false), Look::Free) {
             self.words.ring(self.light);
         }
@@ -273,6 +278,9 @@ impl Waiting<'_> {
             self.words.spins.store(now, Relaxed);
         }
         let _ = self.words.spinner.compare_exchange(self.me, 0, Relaxed, Relaxed);
+        if prize.is_some() {
+            self.wake_others(contest);
+        }
         prize
     }
 

@@ -127,7 +127,6 @@ impl Core {
             spinner: self.words.at::<12>(),
             bell: self.words.at::<3>(),
             spins: self.words.at::<13>(),
-            exclusive: true,
         }
     }
 

@@ -20,6 +20,7 @@ use loom::cell::UnsafeCell;
 use loom::thread;
 
 use super::super::bell::Deadline;
+use super::super::lock::contention::without_spinning;
 use super::super::lock::{Acquired, Asker, Refused, Wait};
 use super::core::{Entered, RW_WORDS, RwCore};
 use crate::base::atomic::Ordering::Relaxed;
@@ -33,8 +34,6 @@ use crate::sys::futex;
 
 const THREAD: u32 = 1;
 const FOREVER: Wait = Wait::Until(Deadline::NEVER);
-
-const SPINNER: usize = 3;
 
 /// The lock around a value of two words, and around one that loom watches.
 struct Model {
@@ -50,16 +49,7 @@ unsafe impl Send for Model {}
 
 impl Model {
     fn new() -> Arc<Self> {
-        Self::over((0..RW_WORDS).map(|_| Word::new(0)).collect())
-    }
-
-    /// Somebody seems to spin for ever, so nobody else does: they sleep at once.
-    fn without_spinning() -> Arc<Self> {
-        Self::over((0..RW_WORDS).map(|index| Word::new(u64::from(index == SPINNER))).collect())
-    }
-
-    fn over(words: Vec<Word>) -> Arc<Self> {
-        let words = Words::on_heap(words);
+        let words = Words::on_heap((0..RW_WORDS).map(|_| Word::new(0)).collect());
         let core = RwCore::new(&words, Light::register()).unwrap();
         Arc::new(Self { core, value: [Word::new(0), Word::new(0)], watched: UnsafeCell::new(0) })
     }
@@ -226,8 +216,8 @@ fn loom_a_reader_and_a_writer_wait_for_each_other() {
 /// The writer's leaving wakes one, who wakes the next.
 #[test]
 fn loom_two_readers_wait_for_a_writer() {
-    explore(2, || {
-        let model = Model::without_spinning();
+    let two_wait = || {
+        let model = Model::new();
         model.write(1, Wait::Not).unwrap();
         let readers = [2, 3].map(|slot| {
             let model = model.clone();
@@ -243,7 +233,8 @@ fn loom_two_readers_wait_for_a_writer() {
             reader.join().unwrap();
         }
         model.assert_free();
-    });
+    };
+    without_spinning(|| explore(2, two_wait));
 }
 
 /// As many as there are cells are in; another comes, and a writer.
@@ -412,8 +403,8 @@ fn loom_a_writer_dies_at_every_store() {
 /// A writer dies anywhere, while another comes or goes.
 #[test]
 fn loom_a_writer_dies_beside_another() {
-    mortal::at_every_store(2, |stores| {
-        let model = Model::without_spinning();
+    let another_writes = |stores| {
+        let model = Model::new();
         let victim = {
             let model = model.clone();
             let write = move || model.write_value(1, FOREVER).map(drop).unwrap();
@@ -424,7 +415,8 @@ fn loom_a_writer_dies_beside_another() {
         let [first, second] = model.values();
         assert!(model.write_value(3, Wait::Not).unwrap() || first == second, "nobody was told");
         model.assert_free();
-    });
+    };
+    without_spinning(|| mortal::at_every_store(2, another_writes));
 }
 
 /// Two find the same dead readers; one of them is slow, and somebody who lives has the cell again.

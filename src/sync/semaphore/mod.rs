@@ -320,7 +320,6 @@ impl Inner {
             spinner: self.line.at::<3>(),
             bell: self.line.at::<2>(),
             spins: self.line.at::<4>(),
-            exclusive: false,
         }
     }
 
