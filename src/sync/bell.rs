@@ -126,6 +126,29 @@ pub(crate) fn set(bell: &Word) -> u32 {
     seen as u32
 }
 
+/// A sleeper's mark on a bell, as it announced it.
+#[derive(Debug, Default)]
+pub(crate) struct Mark(Option<u32>);
+
+impl Mark {
+    /// Announces a sleep; returns what the bell must still be when it begins.
+    ///
+    /// While the bell is as it was announced, nobody has rung it, and who comes to will see the mark: so a slice that just went by costs no barrier.
+    pub(crate) fn announce(&mut self, bell: &Word) -> u32 {
+        let now = bell.load(Relaxed) as u32;
+        if self.0 != Some(now) {
+            self.0 = Some(set(bell));
+            barrier::heavy();
+        }
+        self.0.unwrap_or(now)
+    }
+
+    /// The next sleep is to be announced whatever the bell says: something else was stored that wakers must see.
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// How closely a condition is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -161,9 +184,9 @@ pub(crate) fn wait_in_slices<R, E>(
     if let Some(result) = spin.until(|| ready(Look::Glance)) {
         return Ok(Some(result));
     }
+    let mut mark = Mark::default();
     loop {
-        let asleep = set(bell);
-        barrier::heavy();
+        let asleep = mark.announce(bell);
         if let Some(result) = ready(Look::Thorough) {
             return Ok(Some(result));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE};
+use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE, Mark};
 use crate::base::atomic::Ordering::{Relaxed, SeqCst};
 use crate::base::atomic::{Word, fence, spin};
 use crate::sys::barrier::{self, Light};
@@ -219,9 +219,7 @@ impl Waiting<'_> {
     }
 
     fn reserve(&mut self) {
-        if !self.reserved {
-            self.reserved = self.words.next.compare_exchange(0, self.me, Relaxed, Relaxed).is_ok();
-        }
+        self.reserved |= self.words.next.compare_exchange(0, self.me, Relaxed, Relaxed).is_ok();
     }
 
     fn give_up_reservation(&mut self) {
@@ -259,7 +257,7 @@ impl Waiting<'_> {
                 break;
             }
             looks += 1;
-            if looks == budget {
+            if looks == budget && !self.reserved {
                 // It is short of luck, not of patience.
                 self.reserve();
             }
@@ -287,9 +285,9 @@ impl Waiting<'_> {
     fn sleep<C: Contest>(&mut self, deadline: Deadline, contest: &mut C) -> Result<Option<C::Prize>, C::Error> {
         let mut slice = contest.first_slice();
         let mut slices = 0;
+        let mut mark = Mark::default();
         loop {
-            let asleep = bell::set(self.words.bell);
-            barrier::heavy();
+            let asleep = mark.announce(self.words.bell);
             let before = (self.words.next.load(Relaxed), self.words.spinner.load(Relaxed));
             if let Look::Ours(prize) = self.look(contest) {
                 return Ok(Some(prize));
@@ -328,8 +326,9 @@ impl Waiting<'_> {
                 slices += 1;
                 slice = (slice * 2).min(LONGEST_SLICE);
             }
-            if slices >= LONG {
+            if slices >= LONG && !self.reserved {
                 self.reserve();
+                mark.forget();
             }
         }
     }
