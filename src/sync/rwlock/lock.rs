@@ -80,7 +80,6 @@ pub struct RwLock<T: Shared> {
 struct Inner {
     part: Part,
     core: RwCore,
-    me: Me,
 }
 
 impl<T: Shared> Object for RwLock<T> {
@@ -111,7 +110,7 @@ impl<T: Shared> Object for RwLock<T> {
         let core = RwCore::new(&part.state, part.light).ok_or(Reason::NotFound)?;
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
-        let shared = Arc::new(Inner { part, core: core.clone(), me });
+        let shared = Arc::new(Inner { part, core: core.clone() });
         abandon::register(&shared);
         Ok(Self { core, me, shared, value })
     }
@@ -296,8 +295,9 @@ impl Abandon for Inner {
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        if self.me.is_current() {
-            self.core.abandon(self.me.cookie, thread);
+        // In a forked child: what the child has taken, not what its parent had.
+        if let Some(me) = self.part.known_me() {
+            self.core.abandon(me.cookie, thread);
         }
     }
 }
