@@ -1,9 +1,11 @@
 //! Reader-writer locks from outside: one thread, several, several processes. Those that fork are in `sync_forks.rs`.
 
-use std::thread;
+use std::cell::RefCell;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, LocalKey};
 use std::time::Duration;
 
-use sharedware::sync::{LockError, Mutex, RwLock};
+use sharedware::sync::{LockError, Mutex, ReadGuard, RwLock, WriteGuard};
 use sharedware::{Domain, Options, Reason, Segment};
 
 mod common {
@@ -542,6 +544,69 @@ fn panics_and_guards_leaked_in_threads() {
     });
     assert!(matches!(lock.write(), Err(LockError::OwnerDied(_))));
     drop(lock.write_or_repair(|_| {}).unwrap());
+}
+
+/// A guard in a thread-local: dropped only once the end of its thread was seen, and what it held is another's.
+struct Late<G> {
+    guard: Option<G>,
+    seen: Sender<()>,
+    go: Receiver<()>,
+}
+
+impl<G> Drop for Late<G> {
+    fn drop(&mut self) {
+        self.seen.send(()).unwrap();
+        self.go.recv().unwrap();
+        drop(self.guard.take());
+    }
+}
+
+thread_local! {
+    static READING: RefCell<Option<Late<ReadGuard<'static, [u64; 2]>>>> = const { RefCell::new(None) };
+    static WRITING: RefCell<Option<Late<WriteGuard<'static, [u64; 2]>>>> = const { RefCell::new(None) };
+}
+
+/// Has a thread of its own acquire a guard and keep it beyond its end; that is, until something is sent.
+fn outlives<G: 'static>(
+    keep: &'static LocalKey<RefCell<Option<Late<G>>>>,
+    acquire: impl Fn() -> Option<G> + Send + 'static,
+) -> (Sender<()>, thread::JoinHandle<()>) {
+    let ((seen, ends), (goes, go)) = (channel(), channel());
+    let thread = thread::spawn(move || {
+        // Touched before the lock, it is destroyed after what the lock has there.
+        keep.set(None);
+        keep.set(Some(Late { guard: acquire(), seen, go }));
+    });
+    ends.recv().unwrap();
+    (goes, thread)
+}
+
+/// Must neither end another's reading, nor give back what another has by now.
+#[test]
+fn guards_dropped_late_rob_nobody() {
+    let place = Place::new();
+    let bare: &Bare = Box::leak(Box::new(Bare::new(&place.domain())));
+    let lock = &bare.lock;
+    let guard = lock.read().unwrap();
+    let mine = CELLS.map(|index| bare.word(index)).find(|&word| word != 0).unwrap();
+    drop(guard);
+
+    let (goes, thread) = outlives(&READING, || lock.read().ok());
+    // Others read, in whichever cell it was.
+    CELLS.step_by(2).for_each(|index| bare.set(index, mine));
+    goes.send(()).unwrap();
+    thread.join().unwrap();
+    assert_eq!(lock.readers(), CELLS.len() / 2);
+    CELLS.for_each(|index| bare.set(index, 0));
+
+    let (goes, thread) = outlives(&WRITING, || lock.write().ok());
+    let guard = lock.write().err().and_then(LockError::into_guard).expect("told of what was given up");
+    goes.send(()).unwrap();
+    thread.join().unwrap();
+    assert!(lock.has_writer());
+    drop(guard);
+    drop(lock.write_or_repair(|_| {}).unwrap());
+    bare.assert_clean();
 }
 
 // Bad words.
