@@ -33,7 +33,7 @@ pub(super) struct Reading {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writing {
     pub(super) me: Me,
-    /// Which holding this is: one that was given up for lost, at the end of its thread, may still have a guard in a thread-local.
+    /// Which holding this is: one that was given up for lost, at the end of its thread, has no business here any more.
     pub(super) holding: Holding,
     pub(super) inconsistent: bool,
     /// The thread was panicking before.
