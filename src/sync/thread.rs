@@ -29,6 +29,8 @@ mod real {
     #[cold]
     fn ask() -> u32 {
         static WATCHED: Once = Once::new();
+        // No fork while another thread is at what is done once: its child would wait for that for ever.
+        let _gate = fork::gate();
         WATCHED.call_once(|| fork::in_child(forget));
         // Behind the thread-locals, which may have guards that are not leaked. If it cannot be had, what is leaked stays locked until the process ends.
         thread_end::watch(|| abandon::thread_ended(id()));

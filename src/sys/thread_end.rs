@@ -15,7 +15,8 @@ static KEY: OnceLock<(fn(), Option<libc::pthread_key_t>)> = OnceLock::new();
 /// In the first round of destructors; in the second.
 const ROUNDS: [usize; 2] = [1, 2];
 
-/// Has `act`, the same for all threads, called when this thread ends (not the process with it). `false` if it will not be.
+/// Has `act`, the same for all threads, called when this thread ends (not the process with it). `false` if it will not be. To be called under
+/// the fork gate.
 ///
 /// glibc calls the destructors of keys behind those of thread-locals; where thread-locals hang on a key themselves they are destroyed in the first round.
 pub(crate) fn watch(act: fn()) -> bool {
