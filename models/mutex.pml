@@ -41,10 +41,16 @@
 #define SETTLING 16
 #define WHO(word) ((word) & 7)
 #define FREE (WHO(owner) == 0)
+/* What the CAS from free makes of it. */
+#ifdef RAW
+#define TAKEN (owner | ME | SETTLING)
+#else
+#define TAKEN (owner | ME)
+#endif
 
 byte owner;
 byte bell;            /* bit 0: SLEEPING; above it: how often it was rung */
-byte next;            /* whom newcomers let pass */
+byte next;            /* whom the others let pass */
 byte spinner;         /* who spins, so that nobody need be woken */
 
 /* The kernel. */
@@ -115,20 +121,23 @@ byte buffer[N + 2];
 #define RUNG(word) ((word) + 1)
 #endif
 
-/* ---- NEXT: a newcomer lets pass whom it names; who has slept already does not care ---- */
-
-#ifndef NEXT
-#define MAY_PASS true
-#define MAY_PASS_THOROUGHLY true
-#elif defined(NEXT_BINDS_ALL)
-#define MAY_PASS (next == 0 || next == ME)
-#define MAY_PASS_THOROUGHLY MAY_PASS
-#elif defined(NEXT_AT_A_GLANCE)
-#define MAY_PASS (next == 0 || next == ME)
-#define MAY_PASS_THOROUGHLY true
+#ifdef STRANGER_HURRIES
+#define MAY_UNLOCK(word) (WHO(word) != 0)
 #else
-#define MAY_PASS (next == 0 || next == ME || slept)
-#define MAY_PASS_THOROUGHLY MAY_PASS
+#define MAY_UNLOCK(word) (WHO(word) != 0 && (!((word) & SETTLING) || DEAD(WHO(word))))
+#endif
+
+/* ---- NEXT: all let pass whom it names, unless their time is up ---- */
+
+#ifdef NEXT
+#define MAY_PASS (next == 0 || next == ME || leaving)
+/* It has waited long: anyone may think so. */
+#define MAYBE_NEXT if :: atomic { !leaving && next == 0 -> next = ME } :: true fi
+#define NEXT_NO_MORE atomic { if :: next == ME -> next = 0 :: else fi }
+#else
+#define MAY_PASS true
+#define MAYBE_NEXT skip
+#define NEXT_NO_MORE skip
 #endif
 
 /* A slice ends only after somebody has died, so that it does not hide a wake-up that was lost among the living. */
@@ -146,13 +155,13 @@ inline acquired(new) {
     assert(inside == 0);
     inside = inside | MY_BIT;
     told = (owner & INCONSISTENT) != 0;
+    settling = (owner & SETTLING) != 0;
     assert(told || !hurt);
     assert(!told || someone_died);
-    seen = 0; slept = 0; leaving = 0
+    seen = 0; leaving = 0
 }
 
-/* FUTEX_WAKE of one: anyone of them. */
-inline wake() {
+inline wake_one() {
     if
     :: asleep & BIT(1) -> asleep = asleep & ~BIT(1)
     :: asleep & BIT(2) -> asleep = asleep & ~BIT(2)
@@ -166,6 +175,18 @@ inline wake() {
     fi
 }
 
+/* FUTEX_WAKE of one, anyone of them; of all, if it is somebody's in particular. */
+inline wake() {
+    if
+#if defined(NEXT) && !defined(NEXT_WAKES_ONE)
+    :: next != 0 -> asleep = 0
+    :: next == 0 -> wake_one()
+#else
+    :: true -> wake_one()
+#endif
+    fi
+}
+
 inline end_of(process) {
     if
     :: dead & BIT(process)
@@ -176,24 +197,24 @@ inline end_of(process) {
 proctype Process() {
     byte turn, word, seen, before;
 #ifdef SPINNER
-    byte rival;   /* who spun when it went to sleep */
+    byte rival;    /* who spun when it went to sleep */
 #endif
-    bool told;    /* that the data are inconsistent */
-    bool slept;   /* in this wait */
-    bool leaving; /* its deadline has passed */
+    bool told;     /* that the data are inconsistent */
+    bool settling; /* the CAS by which it came to own it said SETTLING */
+    bool leaving;  /* its deadline has passed */
     {
     skip;
 
 fast:
     atomic {
-        word = 0; told = 0; slept = 0; leaving = 0;
+        word = 0; told = 0; settling = 0; leaving = 0;
         if
         :: turn == (ME == 1 -> TURNS : OTHERS) -> goto done
         :: else -> turn++
         fi;
         DRAIN(ME);
         if
-        :: FREE && MAY_PASS -> acquired(owner | ME); goto holding
+        :: FREE && MAY_PASS -> acquired(TAKEN); goto won
         :: else
         fi
     }
@@ -203,26 +224,22 @@ fast:
     :: atomic { spinner == 0 -> spinner = ME }
     :: goto slow
     fi;
+    MAYBE_NEXT;
     atomic {
         DRAIN(ME);
         if
-        :: FREE && MAY_PASS -> acquired(owner | ME); goto won_spinning
+        :: FREE && MAY_PASS -> acquired(TAKEN); goto won_spinning
         :: else
         fi
     }
+    NEXT_NO_MORE;
 #ifndef SPINS_TO_THE_LAST
     atomic { DRAIN(ME); if :: spinner == ME -> spinner = 0 :: else fi }
 #endif
 #endif
 
 slow:
-#ifdef NEXT
-    /* It has waited long, or not: anyone who has slept may think so. */
-    if
-    :: atomic { slept && !leaving && next == 0 -> next = ME }
-    :: true
-    fi;
-#endif
+    MAYBE_NEXT;
 announce:
     atomic {
         if
@@ -242,7 +259,7 @@ announce:
     atomic {
         DRAIN(ME);
         if
-        :: FREE && MAY_PASS_THOROUGHLY -> acquired(owner | ME); goto holding
+        :: FREE && MAY_PASS -> acquired(TAKEN); goto won
         :: else
         fi
     }
@@ -254,7 +271,7 @@ announce:
     atomic {
         if
         :: leaving -> goto ask
-        :: !leaving && bell != seen -> slept = 1; goto slow
+        :: !leaving && bell != seen -> goto slow
         :: !leaving && bell == seen -> asleep = asleep | MY_BIT
         fi;
         seen = 0;
@@ -268,7 +285,7 @@ announce:
     /* Woken; or the slice has ended; or the time is up, which may also show when one was woken. */
     atomic {
         if
-        :: !(asleep & MY_BIT) -> slept = 1; before = 0;
+        :: !(asleep & MY_BIT) -> before = 0;
 #ifdef SPINNER
             rival = 0;
 #endif
@@ -283,13 +300,13 @@ announce:
 #else
             goto slow
 #endif
-        :: (asleep & MY_BIT) && SLICE_ENDS -> asleep = asleep & ~MY_BIT; slept = 1;
+        :: (asleep & MY_BIT) && SLICE_ENDS -> asleep = asleep & ~MY_BIT;
             if
             :: slices[ME] -> slices[ME]--
             :: else
             fi
 #if TIMEOUTS > 0
-        :: (asleep & MY_BIT) && timeouts_left -> asleep = asleep & ~MY_BIT; slept = 1; before = 0;
+        :: (asleep & MY_BIT) && timeouts_left -> asleep = asleep & ~MY_BIT; before = 0;
             timeouts_left--; goto time_is_up
 #endif
         fi
@@ -336,15 +353,16 @@ bare:
     atomic {
         DRAIN(ME);
         if
-        :: FREE && MAY_PASS -> acquired(owner | ME)
+        :: FREE && MAY_PASS -> acquired(TAKEN)
         :: else -> goto slow
         fi
     }
 #ifdef SLEEPING_AFTERWARDS
-    atomic { if :: bell & 1 :: else -> bell++ fi; goto holding }
-#else
-    goto holding;
+    /* Only once it has settled. */
+    atomic { if :: settling -> owner = owner & ~SETTLING; settling = 0 :: else fi }
+    atomic { if :: bell & 1 :: else -> bell++ fi }
 #endif
+    goto won;
 #endif
 
 take_over:
@@ -359,49 +377,21 @@ take_over:
             fi
         fi
     }
-    /* SETTLING ends. */
-#if defined(RAW) && !defined(SETTLES_BY_STORE)
-    atomic {
-        DRAIN(ME);
-        if
-        :: owner == TAKEN_OVER -> owner = TAKEN_OVER & ~SETTLING
-        :: else
-        fi
-    }
-#else
-    atomic { STORE_OWNER(TAKEN_OVER & ~SETTLING); assert(inside & MY_BIT) }
-#endif
 
 #ifdef SPINNER
-    goto holding;
+    goto won;
 won_spinning:
+    NEXT_NO_MORE;
     atomic { DRAIN(ME); if :: spinner == ME -> spinner = 0 :: else fi }
-#if defined(RAW) && !defined(WINS_QUIETLY)
-    /* A stranger has unlocked it already, and woken nobody. */
-    if
-    :: FREE -> goto ring
-    :: else
-    fi;
-#endif
 #endif
 
-holding:
-#ifdef NEXT
-    atomic {
-        if
-        :: next == ME -> next = 0
-        :: else -> goto next_cleared
-        fi
-    }
-#if defined(RAW) && !defined(NEXT_CLEARED_QUIETLY)
-    /* A stranger has unlocked it already: as when leaving. */
+won:
+    NEXT_NO_MORE;
+    /* Here it stores HOLDER. Then SETTLING ends. */
     if
-    :: FREE -> goto ring
-    :: else
+    :: atomic { settling -> STORE_OWNER(ME | (told -> INCONSISTENT : 0)); settling = 0; assert(inside & MY_BIT) }
+    :: !settling
     fi;
-#endif
-next_cleared:
-#endif
 
 #ifdef RAW
     /* Unlocks, if it is still ours; a stranger may do so at the same time. */
@@ -413,9 +403,13 @@ next_cleared:
         :: else -> goto fast
         fi
     }
+    if
+    :: atomic { word & INCONSISTENT -> if :: owner == word -> owner = ME; word = ME; hurt = 0 :: else -> goto fast fi }
+    :: true
+    fi;
     atomic {
         if
-        :: owner == word -> owner = 0; inside = inside & ~MY_BIT; hurt = 0; told = 0; word = 0
+        :: owner == word -> owner = word & INCONSISTENT; inside = inside & ~MY_BIT; told = 0; word = 0
         :: else -> goto fast
         fi
     }
@@ -472,14 +466,13 @@ time_is_up:
 
 leave:
 #ifdef NEXT
-    atomic {
-        if
-        :: next == ME -> next = 0
-        :: else -> goto fast
-        fi
-    }
+    NEXT_NO_MORE;
 #ifndef NEXT_CLEARED_QUIETLY
-    /* A newcomer who let us pass may have gone to sleep beside a free lock. */
+    /* Who let us pass may have gone to sleep beside a free lock. */
+    atomic { if :: bell & 1 :: else -> DRAIN(ME); bell++ fi }
+#ifdef BUFFERED
+    atomic { ALL(DRAIN) }
+#endif
     if
     :: FREE -> goto ring
     :: else
@@ -494,20 +487,25 @@ done:
 #ifdef SPINNER
         rival = 0;
 #endif
-        turn = 0; word = 0; seen = 0; before = 0; told = 0; slept = 0; leaving = 0 }
+        turn = 0; word = 0; seen = 0; before = 0; told = 0; settling = 0; leaving = 0 }
 }
 
 #ifdef RAW
-/* Unlocks what it sees locked, by whomever, once. */
+/* Unlocks what it sees locked, by whomever, once; waits for who is settling. */
 proctype Stranger() {
     byte word, seen;
     {
     skip;
 end:
-    atomic { owner != 0 -> word = owner }
+    atomic { MAY_UNLOCK(owner) -> word = owner }
     atomic {
         if
-        :: STILL_LOCKED(word) -> owner = 0; inside = inside & ~BIT(WHO(word)); hurt = 0
+        :: STILL_LOCKED(word) -> owner = word & INCONSISTENT; inside = inside & ~BIT(WHO(word));
+            if
+            :: word & INCONSISTENT
+            /* Whoever unlocks the lock of a dead owner answers for the data. */
+            :: else -> hurt = 0
+            fi
         :: else -> goto done
         fi
     }

@@ -12,8 +12,10 @@ use sharedware::sync::{LockError, Mutex, MutexGuard};
 use sharedware::{Options, Reason, Segment, Shared};
 
 mod common {
+    pub(crate) mod late;
     pub(crate) mod place;
 }
+use common::late::{Late, outlives};
 use common::place::{self, Place, SOON, eventually, takes_at_least};
 
 const MOMENT: Duration = Duration::from_millis(20);
@@ -254,49 +256,20 @@ fn the_last_handle_gives_up_what_was_leaked() {
     assert!(again.lock().is_ok());
 }
 
-/// Goes slowly.
-struct Late {
-    _guard: MutexGuard<'static, u64>,
-}
-
-impl Drop for Late {
-    fn drop(&mut self) {
-        thread::sleep(3 * MOMENT);
-    }
-}
-
 thread_local! {
-    static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    static LATE: RefCell<Option<Late<MutexGuard<'static, u64>>>> = const { RefCell::new(None) };
 }
 
-/// A guard in a thread-local may be dropped after the end of its thread was seen. Then it must not give back what is another's by now.
+/// It is not leaked: until it is dropped it holds, and nobody is told.
 #[test]
-fn a_guard_dropped_late_robs_nobody() {
+fn a_guard_in_a_thread_local_holds_until_it_is_dropped() {
     let place = Place::new();
     let mutex: &'static _ = Box::leak(Box::new(Mutex::create(&place.domain(), "it", 0_u64).unwrap()));
-    let mut told = Vec::new();
     for touched_first in [true, false] {
-        let (taken, when_taken) = std::sync::mpsc::channel();
-        let thread = thread::spawn(move || {
-            if touched_first {
-                LATE.with_borrow_mut(|late| *late = None);
-            }
-            let guard = mutex.lock().unwrap();
-            LATE.with_borrow_mut(|late| *late = Some(Late { _guard: guard }));
-            taken.send(()).unwrap();
-        });
-        when_taken.recv().unwrap();
-        let outcome = mutex.lock();
-        told.push(outcome.is_err());
-        let mut guard = outcome.or_else(|error| error.into_guard().ok_or(())).unwrap();
-        guard.mark_consistent();
-        thread.join().unwrap();
-        assert!(mutex.is_locked(), "touched first: {touched_first}");
-        drop(guard);
+        let seen = || assert!(matches!(mutex.try_lock(), Err(LockError::WouldBlock { .. })), "{touched_first}");
+        outlives(&LATE, touched_first, || mutex.lock().ok(), seen);
         assert!(mutex.lock().is_ok());
     }
-    told.sort_unstable();
-    assert_eq!(told, [false, true], "thread-locals go in an order");
 }
 
 // Owners that fail.
@@ -431,6 +404,18 @@ fn an_owner_that_never_was_is_dead() {
         drop(guard);
         assert!(mutex.try_lock().is_ok(), "{owner:#x}");
     }
+}
+
+/// A guard that finds another holding in place of its own has been given up: it must not give back what is another's.
+#[test]
+fn a_guard_that_was_given_up_robs_nobody() {
+    let (_place, segment, mutex) = forged(&[]);
+    let guard = mutex.lock().unwrap();
+    let mut holder = [0; 8];
+    segment.read(64 + 8, &mut holder).unwrap();
+    segment.write(64 + 8, &(u64::from_ne_bytes(holder) + 1).to_ne_bytes()).unwrap();
+    drop(guard);
+    assert!(mutex.is_locked());
 }
 
 #[test]

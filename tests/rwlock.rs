@@ -1,20 +1,24 @@
 //! Reader-writer locks from outside: one thread, several, several processes. Those that fork are in `sync_forks.rs`.
 
+use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
-use sharedware::sync::{LockError, Mutex, RwLock};
+use sharedware::sync::{LockError, Mutex, ReadGuard, RwLock, WriteGuard};
 use sharedware::{Domain, Options, Reason, Segment};
 
 mod common {
+    pub(crate) mod late;
     pub(crate) mod place;
 }
+use common::late::{Late, outlives};
 use common::place::{self, Place, SOON, eventually, sleep_until_killed, takes_at_least};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// Words of the state, from its start.
 const OWNER: usize = 0;
+const HOLDER: usize = 1;
 const CHANGING: usize = 17;
 const CELLS: std::ops::Range<usize> = 22..536;
 const VALUE: usize = 536;
@@ -542,6 +546,57 @@ fn panics_and_guards_leaked_in_threads() {
     });
     assert!(matches!(lock.write(), Err(LockError::OwnerDied(_))));
     drop(lock.write_or_repair(|_| {}).unwrap());
+}
+
+thread_local! {
+    static READING: RefCell<Option<Late<ReadGuard<'static, [u64; 2]>>>> = const { RefCell::new(None) };
+    static WRITING: RefCell<Option<Late<WriteGuard<'static, [u64; 2]>>>> = const { RefCell::new(None) };
+}
+
+/// They are not leaked: until they are dropped they hold.
+#[test]
+fn guards_in_thread_locals_hold_until_they_are_dropped() {
+    let place = Place::new();
+    let bare: &Bare = Box::leak(Box::new(Bare::new(&place.domain())));
+    let lock = &bare.lock;
+    for touched_first in [true, false] {
+        outlives(&READING, touched_first, || lock.read().ok(), || assert_eq!(lock.readers(), 1, "{touched_first}"));
+        bare.assert_clean();
+        outlives(&WRITING, touched_first, || lock.write().ok(), || assert!(lock.has_writer(), "{touched_first}"));
+        bare.assert_clean();
+    }
+}
+
+/// A guard that finds somebody else in its place must neither end another's reading, nor give back what another has.
+#[test]
+fn guards_that_were_given_up_rob_nobody() {
+    let place = Place::new();
+    let bare = Bare::new(&place.domain());
+    let lock = &bare.lock;
+    let guard = lock.read().unwrap();
+    let mine = CELLS.map(|index| bare.word(index)).find(|&word| word != 0).unwrap();
+    // Another thread of ours, in whichever cell it is.
+    CELLS.for_each(|index| bare.set(index, if index % 2 == 0 { mine } else { 1 }));
+    drop(guard);
+    assert_eq!(lock.readers(), CELLS.len() / 2);
+    CELLS.for_each(|index| bare.set(index, 0));
+
+    for downgrades in [false, true] {
+        let mut guard = lock.write().unwrap();
+        bare.set(OWNER, mine | 1 << 63);
+        // The next holding.
+        bare.set(HOLDER, bare.word(HOLDER) + 1);
+        guard.mark_consistent();
+        if downgrades {
+            drop(guard.downgrade());
+        } else {
+            drop(guard);
+        }
+        assert_eq!((bare.word(OWNER), lock.readers()), (mine | 1 << 63, 0));
+        bare.set(OWNER, 0);
+    }
+    bare.set(CHANGING, 0);
+    bare.assert_clean();
 }
 
 // Bad words.

@@ -28,6 +28,7 @@ const CASES: &[(&str, Case)] = &[
     ("a writer's guard in a child does nothing", inherited_writer),
     ("a child reads and writes by itself", child_locks),
     ("guards that were leaked end with the last handle", leaked),
+    ("guards that a child has leaked by its parent's handle end with their thread", leaked_by_child),
     ("nobody waits with a parent's guard", inherited_wait),
     ("a child waits and notifies by itself", child_waits),
 ];
@@ -147,6 +148,33 @@ fn leaked(domain: &Domain) -> Outcome {
     ensure!(matches!(refused, Err(LockError::OwnerDied(()))), "{refused:?}");
     domain.remove("it")?;
     Ok(())
+}
+
+fn leaked_by_child(domain: &Domain) -> Outcome {
+    let lock = RwLock::create(domain, "it", 0_u64)?;
+    let mut child = Child::fork(|line| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| lock.read().map(std::mem::forget).is_ok());
+        });
+        line.send(b"read")?;
+        line.expect(PATIENCE)?;
+        std::thread::scope(|scope| {
+            scope.spawn(|| lock.write().map(std::mem::forget).is_ok());
+        });
+        line.send(b"written")?;
+        line.expect(PATIENCE)?;
+        Ok(())
+    })?;
+    ensure!(child.line.expect(PATIENCE)? == b"read", "it does not read");
+    let guard = lock.write_timeout(PATIENCE).map_err(LockError::drop_guard)?;
+    ensure!(guard.is_consistent(), "told of a reader");
+    drop(guard);
+    child.line.send(b"on")?;
+    ensure!(child.line.expect(PATIENCE)? == b"written", "it does not write");
+    let told = lock.read_timeout(PATIENCE).map(drop).map_err(LockError::drop_guard);
+    ensure!(matches!(told, Err(LockError::OwnerDied(()))), "{told:?}");
+    child.line.send(b"on")?;
+    child.join(PATIENCE)
 }
 
 fn inherited_wait(domain: &Domain) -> Outcome {

@@ -11,20 +11,10 @@ mod real {
     use std::sync::Once;
 
     use super::super::abandon;
-    use crate::sys::{fork, process};
+    use crate::sys::{fork, process, thread_end};
 
     thread_local! {
         static ID: Cell<u32> = const { Cell::new(0) };
-        static EXIT: Exit = const { Exit };
-    }
-
-    /// Its destructor is the end of the thread.
-    struct Exit;
-
-    impl Drop for Exit {
-        fn drop(&mut self) {
-            abandon::thread_ended(id());
-        }
     }
 
     /// This thread's id, as the kernel counts them; never 0.
@@ -39,9 +29,11 @@ mod real {
     #[cold]
     fn ask() -> u32 {
         static WATCHED: Once = Once::new();
+        // No fork while another thread is at what is done once: its child would wait for that for ever.
+        let _gate = fork::gate();
         WATCHED.call_once(|| fork::in_child(forget));
-        // Inaccessible only while the thread ends; then it is too late.
-        let _ = EXIT.try_with(|_| ());
+        // Behind the thread-locals, which may have guards that are not leaked. If it cannot be had, what is leaked stays locked until the process ends.
+        thread_end::watch(|| abandon::thread_ended(id()));
         let id = process::thread_id();
         ID.set(id);
         id

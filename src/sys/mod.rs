@@ -10,3 +10,5 @@ pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod object;
 pub(crate) mod process;
+#[cfg(not(loom))]
+pub(crate) mod thread_end;

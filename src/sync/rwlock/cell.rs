@@ -54,6 +54,7 @@ impl<A: Access> Cell<'_, A> {
     }
 
     /// Whether this thread of this process reads here.
+    #[inline(always)]
     pub(super) fn is_of(self, me: Cookie, thread: u32) -> bool {
         self.occupant().reader() == Some(me) && self.thread.load(Relaxed) as u32 == thread
     }

@@ -26,6 +26,8 @@ const CELLS: usize = 2;
 /// With the one for who was the writer, which comes first.
 const ALL_CELLS: usize = 1 + CELLS;
 const CELLS_OF_A_LINE: usize = 4;
+/// That of a guard which does nothing.
+pub(super) const NO_CELL: usize = ALL_CELLS;
 
 /// The last two words of this line are the first cell, so that the others start on a line.
 const HEAD: usize = LOCK_WORDS;
@@ -265,6 +267,12 @@ impl RwCore {
             found => Some(found),
         };
         bell::wait(self.drained(), deadline, &mut Spin::brief(), ready, || self.recover_cells(asker.peer))
+    }
+
+    /// Whether this thread reads in this cell; not after that was given up for lost.
+    #[inline(always)]
+    pub(super) fn reads_in(&self, cell: usize, me: Cookie, thread: u32) -> bool {
+        self.cell(cell).is_some_and(|cell| cell.is_of(me, thread))
     }
 
     /// Ends a guard of the reader in this cell.

@@ -14,8 +14,9 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
-use super::super::lock::Me;
+use super::super::lock::{Holding, Me};
 use super::super::thread;
+use super::core::NO_CELL;
 use super::lock::RwLock;
 use crate::Shared;
 
@@ -23,6 +24,7 @@ use crate::Shared;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) me: Me,
+    pub(super) thread: u32,
     pub(super) cell: usize,
     pub(super) inconsistent: bool,
 }
@@ -31,6 +33,8 @@ pub(super) struct Reading {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writing {
     pub(super) me: Me,
+    /// Which holding this is: one that was given up for lost, at the end of its thread, has no business here any more.
+    pub(super) holding: Holding,
     pub(super) inconsistent: bool,
     /// The thread was panicking before.
     pub(super) panicking: bool,
@@ -80,9 +84,10 @@ impl<T: Shared> Deref for ReadGuard<'_, T> {
 impl<T: Shared> Drop for ReadGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        // A forked child is not who reads.
-        if self.reading.me.is_current() {
-            self.lock.core.leave(self.reading.cell);
+        let Reading { me, thread, cell, .. } = self.reading;
+        // A forked child is not who reads; nor who was given up for lost, and whose cell may be another's by now.
+        if me.is_current() && self.lock.core.reads_in(cell, me.cookie, thread) {
+            self.lock.core.leave(cell);
         }
     }
 }
@@ -111,6 +116,12 @@ impl<'a, T: Shared> WriteGuard<'a, T> {
         Self { lock, writing, not_send: PhantomData }
     }
 
+    /// Whether it still writes: not in a forked child, and not after it was given up for lost.
+    #[inline(always)]
+    fn is_held(&self) -> bool {
+        self.writing.me.is_current() && self.lock.core.writer().holder().load() == self.writing.holding
+    }
+
     /// Whether the value is as the last writer meant to leave it: `false` if a writer died and none has said since that it is whole.
     pub fn is_consistent(&self) -> bool {
         !self.writing.inconsistent
@@ -118,7 +129,7 @@ impl<'a, T: Shared> WriteGuard<'a, T> {
 
     /// Says that the value is whole again: those who come next are told nothing.
     pub fn mark_consistent(&mut self) {
-        if self.writing.inconsistent && self.writing.me.is_current() {
+        if self.writing.inconsistent && self.is_held() {
             self.writing.inconsistent = false;
             self.lock.core.writer().declare(false);
         }
@@ -129,13 +140,13 @@ impl<'a, T: Shared> WriteGuard<'a, T> {
     /// In a forked child the guard does nothing, as before.
     pub fn downgrade(self) -> ReadGuard<'a, T> {
         let writer = ManuallyDrop::new(self);
-        let (lock, writing) = (writer.lock, writer.writing);
+        let (lock, writing, thread) = (writer.lock, writer.writing, thread::id());
         let inconsistent = writing.leaves_inconsistent();
-        let mut cell = 0;
-        if writing.me.is_current() {
-            cell = lock.core.downgrade(writing.me.cookie, thread::id(), inconsistent);
+        let mut cell = NO_CELL;
+        if writer.is_held() {
+            cell = lock.core.downgrade(writing.me.cookie, thread, inconsistent);
         }
-        ReadGuard::new(lock, Reading { me: writing.me, cell, inconsistent })
+        ReadGuard::new(lock, Reading { me: writing.me, thread, cell, inconsistent })
     }
 }
 
@@ -160,8 +171,7 @@ impl<T: Shared> DerefMut for WriteGuard<'_, T> {
 impl<T: Shared> Drop for WriteGuard<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        // A forked child is not who writes.
-        if self.writing.me.is_current() {
+        if self.is_held() {
             self.lock.core.end_write(self.writing.leaves_inconsistent());
         }
     }

@@ -12,7 +12,7 @@ use super::super::lock::{Asker, LOCK_WORDS, Me, Wait};
 use super::super::mutex::{check_shape_around, shape_around};
 use super::super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use super::super::thread;
-use super::core::{RW_WORDS, RwCore};
+use super::core::{Entered, RW_WORDS, RwCore};
 use super::guard::{ReadGuard, Reading, WriteGuard, Writing};
 use crate::Shared;
 use crate::peer::Place;
@@ -80,7 +80,6 @@ pub struct RwLock<T: Shared> {
 struct Inner {
     part: Part,
     core: RwCore,
-    me: Me,
 }
 
 impl<T: Shared> Object for RwLock<T> {
@@ -111,7 +110,7 @@ impl<T: Shared> Object for RwLock<T> {
         let core = RwCore::new(&part.state, part.light).ok_or(Reason::NotFound)?;
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
-        let shared = Arc::new(Inner { part, core: core.clone(), me });
+        let shared = Arc::new(Inner { part, core: core.clone() });
         abandon::register(&shared);
         Ok(Self { core, me, shared, value })
     }
@@ -215,9 +214,9 @@ impl<T: Shared> RwLock<T> {
 
     #[inline(always)]
     fn acquire_read(&self, wait: Wait) -> Result<ReadGuard<'_, T>, LockError<ReadGuard<'_, T>>> {
-        let me = self.me()?;
-        match self.core.read(me.cookie, thread::id()) {
-            Some(cell) => Ok(ReadGuard::new(self, Reading { me, cell, inconsistent: false })),
+        let (me, thread) = (self.me()?, thread::id());
+        match self.core.read(me.cookie, thread) {
+            Some(cell) => Ok(ReadGuard::new(self, Reading { me, thread, cell, inconsistent: false })),
             None => self.read_contended(me, wait),
         }
     }
@@ -228,25 +227,25 @@ impl<T: Shared> RwLock<T> {
         let peer = part.member()?.peer()?;
         let asker = Asker { peer: &peer, thread: thread::id(), place: part.place() };
         let entered = self.core.read_contended(asker, wait).map_err(|refused| held::explain(refused, &peer))?;
-        let inconsistent = entered.inconsistent;
-        let guard = ReadGuard::new(self, Reading { me, cell: entered.cell, inconsistent });
+        let Entered { cell, inconsistent } = entered;
+        let guard = ReadGuard::new(self, Reading { me, thread: asker.thread, cell, inconsistent });
         if inconsistent { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
     }
 
     #[inline(always)]
     fn acquire_write(&self, wait: Wait) -> Result<WriteGuard<'_, T>, LockError<WriteGuard<'_, T>>> {
-        let me = self.me()?;
-        let writing = Writing { me, inconsistent: false, panicking: std::thread::panicking() };
+        let (me, panicking) = (self.me()?, std::thread::panicking());
         match self.core.write(me.cookie, thread::id()) {
-            Some(true) => Ok(WriteGuard::new(self, writing)),
-            pending => self.write_contended(writing, wait, pending.is_some()),
+            Some(true) => Ok(self.write_guard(me, panicking, false)),
+            pending => self.write_contended(me, panicking, wait, pending.is_some()),
         }
     }
 
     #[cold]
     fn write_contended(
         &self,
-        writing: Writing,
+        me: Me,
+        panicking: bool,
         wait: Wait,
         pending: bool,
     ) -> Result<WriteGuard<'_, T>, LockError<WriteGuard<'_, T>>> {
@@ -256,8 +255,15 @@ impl<T: Shared> RwLock<T> {
         let outcome = self.core.write_contended(asker, wait, pending);
         let acquired = outcome.map_err(|refused| held::explain(refused, &peer))?;
         let inconsistent = acquired.inconsistent;
-        let guard = WriteGuard::new(self, Writing { inconsistent, ..writing });
+        let guard = self.write_guard(me, panicking, inconsistent);
         if inconsistent { Err(LockError::OwnerDied(guard)) } else { Ok(guard) }
+    }
+
+    /// The guard of who has just got in as the writer.
+    #[inline(always)]
+    fn write_guard(&self, me: Me, panicking: bool, inconsistent: bool) -> WriteGuard<'_, T> {
+        let holding = self.core.writer().holder().load();
+        WriteGuard::new(self, Writing { me, holding, inconsistent, panicking })
     }
 
     /// Whether a writer, alive or dead, is in or waits for the last readers to leave.
@@ -296,8 +302,9 @@ impl Abandon for Inner {
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        if self.me.is_current() {
-            self.core.abandon(self.me.cookie, thread);
+        // In a forked child: what the child has taken, not what its parent had.
+        if let Some(me) = self.part.known_me() {
+            self.core.abandon(me.cookie, thread);
         }
     }
 }
