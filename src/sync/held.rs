@@ -28,7 +28,7 @@ struct Inner {
 /// How a guard holds a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
-    /// Which holding this is: one that was given up for lost, at the end of its thread, may still have a guard in a thread-local.
+    /// Which holding this is: one that was given up for lost, at the end of its thread, has no business here any more.
     holding: Holding,
     inconsistent: bool,
     /// The thread was panicking before.
