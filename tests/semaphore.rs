@@ -260,6 +260,35 @@ fn a_killed_process_gives_back_its_guards() {
     }
 }
 
+/// As many guards as there can be, all of them of the dead: they are in nobody's way, although there are permits enough that nobody has to wait.
+#[test]
+fn guards_of_the_dead_take_no_room() {
+    const TEST: &str = "guards_of_the_dead_take_no_room";
+    if let Some((role, place)) = place::role() {
+        let semaphore = Semaphore::open(&place.domain(), "it").unwrap();
+        let permits: Vec<_> = (0..role.parse().unwrap()).map(|_| semaphore.permit().unwrap()).collect();
+        assert_eq!(permits.len(), SEATS as usize / 16);
+        place::die();
+    }
+    let place = Place::new();
+    let semaphore = Semaphore::create(&place.domain(), "it", 2 * SEATS).unwrap();
+    for tries in [false, true] {
+        // More processes than who looks once asks about.
+        for _ in 0..16 {
+            place.other_process(TEST, &(SEATS / 16).to_string()).end();
+        }
+        assert_eq!(semaphore.available(), SEATS);
+        let permit = if tries { semaphore.try_permit() } else { semaphore.permit() };
+        drop(permit.unwrap());
+        eventually(|| (semaphore.try_permit().is_ok() && semaphore.available() > SEATS).then_some(()));
+        // Whatever nobody has had to look for yet.
+        let all: Vec<_> = (0..SEATS).map(|_| semaphore.permit().unwrap()).collect();
+        assert_eq!(semaphore.available(), SEATS);
+        drop(all);
+        assert_eq!(semaphore.available(), 2 * SEATS);
+    }
+}
+
 // Bad input.
 
 #[test]

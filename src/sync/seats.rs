@@ -122,11 +122,30 @@ impl Seats {
         &self,
         peer: &Peer,
         cursor: &Word,
-        mut tell: impl FnMut(usize, u64) -> bool,
+        tell: impl FnMut(usize, u64) -> bool,
     ) -> Result<(), Error> {
+        let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
+        if let Some(index) = self.find(peer, start, QUESTIONS, tell)? {
+            cursor.store(index as u64, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The same of all, however many holders are to be asked about.
+    pub(crate) fn find_all_lost(&self, peer: &Peer, tell: impl FnMut(usize, u64) -> bool) -> Result<(), Error> {
+        self.find(peer, 0, usize::MAX, tell).map(drop)
+    }
+
+    /// Looks from `start` on; if it has asked too many questions, where to go on.
+    fn find(
+        &self,
+        peer: &Peer,
+        start: usize,
+        questions: usize,
+        mut tell: impl FnMut(usize, u64) -> bool,
+    ) -> Result<Option<usize>, Error> {
         let mut asked = 0;
         let mut last = Some(peer.cookie());
-        let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
         for index in around(start, self.len()) {
             let word = self.word(index);
             let Some(holder) = Cookie::in_word(word) else { continue };
@@ -134,9 +153,8 @@ impl Seats {
                 if last == Some(holder) {
                     continue;
                 }
-                if asked == QUESTIONS {
-                    cursor.store(index as u64, Relaxed);
-                    return Ok(());
+                if asked == questions {
+                    return Ok(Some(index));
                 }
                 asked += 1;
                 if peer.is_alive(holder)? {
@@ -145,28 +163,19 @@ impl Seats {
                 }
             }
             if !tell(index, word) {
-                return Ok(());
+                break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Frees all seats that were lost or whose holders are dead; asks about each.
+    /// Frees all seats that were lost or whose holders are dead.
     pub(crate) fn free_lost(&self, peer: &Peer) -> Result<(), Error> {
-        let mut alive = peer.cookie();
-        for index in 0..self.len() {
-            let word = self.word(index);
-            let Some(cookie) = Cookie::in_word(word).filter(|&cookie| cookie != alive || word & LOST != 0) else {
-                continue;
-            };
-            if word & LOST == 0 && peer.is_alive(cookie)? {
-                alive = cookie;
-            } else if let Some(holder) = self.holder(index) {
-                // Acquire, Release: as in `claim`. If it fails, somebody else did it.
-                let _ = holder.compare_exchange(word, 0, AcqRel, Relaxed);
-            }
-        }
-        Ok(())
+        self.find_all_lost(peer, |index, word| {
+            // Acquire, Release: as in `claim`. If it fails, somebody else did it.
+            let _ = self.holder(index).map(|holder| holder.compare_exchange(word, 0, AcqRel, Relaxed));
+            true
+        })
     }
 }
 

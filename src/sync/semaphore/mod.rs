@@ -367,6 +367,20 @@ impl Inner {
             Some(Outside::Busy) | None => Ok(()),
         }
     }
+
+    /// Gives back the permits of all who are dead; whether there were any.
+    fn reap_all(&self, peer: &Peer, wait: Wait) -> Result<bool, Error> {
+        let (mut any, mut failed) = (false, None);
+        self.seats.find_all_lost(peer, |seat, word| {
+            failed = self.give_back(seat, word, wait).err();
+            any |= failed.is_none();
+            failed.is_none()
+        })?;
+        match failed {
+            Some(Outside::Segment(error)) => Err(error),
+            Some(Outside::Busy) | None => Ok(any),
+        }
+    }
 }
 
 impl Abandon for Inner {

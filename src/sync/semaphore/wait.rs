@@ -40,14 +40,21 @@ impl Way for Guarded {
     type Prize = usize;
 
     fn take(&self, inner: &Inner, asker: Asker<'_>, wait: Wait) -> Result<Option<usize>, AcquireError> {
-        let entered = match inner.enter(wait) {
-            Ok(entered) => entered,
-            Err(Outside::Busy) => return Ok(None),
-            Err(Outside::Segment(error)) => return Err(error.into()),
-        };
-        let taken = inner.ledger().take(asker.peer.cookie(), asker.thread);
-        drop(entered);
-        taken.map_err(|Full| AcquireError::TooManyPermits { most: SEATS })
+        loop {
+            let entered = match inner.enter(wait) {
+                Ok(entered) => entered,
+                Err(Outside::Busy) => return Ok(None),
+                Err(Outside::Segment(error)) => return Err(error.into()),
+            };
+            let taken = inner.ledger().take(asker.peer.cookie(), asker.thread);
+            drop(entered);
+            match taken {
+                Ok(seat) => return Ok(seat),
+                // While there are permits nobody waits, so nobody has looked for the dead.
+                Err(Full) if inner.reap_all(asker.peer, wait)? => {}
+                Err(Full) => return Err(AcquireError::TooManyPermits { most: SEATS }),
+            }
+        }
     }
 }
 
@@ -143,7 +150,8 @@ impl<W: Way> Contest for Wish<'_, W> {
 
     #[inline]
     fn look(&mut self, may_take: bool) -> Look<W::Prize> {
-        if self.inner.count().load().permits() == 0 {
+        // After an error there is only the check.
+        if self.failed.is_some() || self.inner.count().load().permits() == 0 {
             return Look::Busy;
         }
         if !may_take {
