@@ -1,9 +1,10 @@
 //! Semaphores from outside: one process, several threads, two processes, spoilt words.
 
+use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
-use sharedware::sync::{AcquireError, Semaphore, SemaphoreSetup};
+use sharedware::sync::{AcquireError, Permit, Semaphore, SemaphoreSetup};
 use sharedware::{Options, Reason, Segment};
 
 mod common {
@@ -195,6 +196,53 @@ fn a_thread_that_ends_gives_back_what_it_leaked() {
     });
     eventually(|| (semaphore.available() == 1).then_some(()));
     thread::sleep(MOMENT);
+    assert_eq!(semaphore.available(), 1);
+}
+
+/// Does something in the destructor of a thread-local.
+struct Between(Box<dyn FnMut()>);
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+thread_local! {
+    static LATE: RefCell<Option<Permit<'static>>> = const { RefCell::new(None) };
+    static BETWEEN: RefCell<Option<Between>> = const { RefCell::new(None) };
+}
+
+/// A guard in a thread-local may be dropped after the end of its thread was seen, and its permit had by another thread. Then it is not its to give back.
+#[test]
+fn a_permit_dropped_late_is_not_given_back_twice() {
+    let place = Place::new();
+    let semaphore: &'static _ = Box::leak(Box::new(Semaphore::create(&place.domain(), "it", 1).unwrap()));
+    let ((go, told), (say, taken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let other = thread::spawn(move || {
+        told.recv().unwrap();
+        let permit = semaphore.permit_timeout(SOON).unwrap();
+        say.send(()).unwrap();
+        told.recv().unwrap();
+        assert_eq!(semaphore.available(), 0, "given back by who had lost it");
+        drop(permit);
+    });
+    let late_go = go.clone();
+    let late = thread::spawn(move || {
+        // In this order, so that the destructors come in the other: that which sees the end of the thread first.
+        LATE.with_borrow_mut(|late| *late = None);
+        BETWEEN.with_borrow_mut(|between| *between = None);
+        LATE.with_borrow_mut(|late| *late = Some(semaphore.permit().unwrap()));
+        let between = move || {
+            assert_eq!(semaphore.available(), 1, "thread-locals go in another order");
+            late_go.send(()).unwrap();
+            taken.recv().unwrap();
+        };
+        BETWEEN.with_borrow_mut(|it| *it = Some(Between(Box::new(between))));
+    });
+    late.join().unwrap();
+    go.send(()).unwrap();
+    other.join().unwrap();
     assert_eq!(semaphore.available(), 1);
 }
 
