@@ -91,6 +91,11 @@ impl Seats {
         self.word(index) == me.bits() && self.is_of(index, thread)
     }
 
+    /// Whether any is a seat of ours.
+    pub(crate) fn has(&self, me: Cookie, thread: u32) -> bool {
+        (0..self.len()).any(|index| self.is_held_by(index, me, thread))
+    }
+
     fn is_of(&self, index: usize, thread: u32) -> bool {
         self.thread(index).is_some_and(|word| word.load(Relaxed) == u64::from(thread))
     }

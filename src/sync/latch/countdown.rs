@@ -182,6 +182,10 @@ impl Inner<ReadWrite> {
             return outcome;
         }
         let peer = self.part.member()?.peer()?;
+        // While we wait nobody counts down for us.
+        if self.seats.has(peer.cookie(), thread::id()) {
+            return Err(LatchError::Deadlock);
+        }
         let spins = self.line.at::<2>();
         let mut spin = Spin::recall(spins);
         let mut record: Option<WaitRecord> = None;

@@ -235,7 +235,7 @@ impl Latch<ReadWrite> {
     ///
     /// # Errors
     ///
-    /// [`LatchError::PartyDied`], or the system refuses.
+    /// [`LatchError::PartyDied`], [`LatchError::Deadlock`], or the system refuses.
     pub fn wait(&self) -> Result<(), LatchError> {
         self.inner.wait(Deadline::NEVER)
     }
