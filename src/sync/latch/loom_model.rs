@@ -190,3 +190,31 @@ fn loom_who_counts_down_dies_at_every_store() {
         waiter.join().unwrap();
     });
 }
+
+/// Who enlists dies at every store, while somebody else does the last thing there was to do: what was seen to be open stays open.
+#[test]
+fn loom_who_enlists_too_late_and_dies_spoils_nothing() {
+    mortal::at_every_store(2, |stores| {
+        let heap = Heap::new::<Latch>(&1);
+        let victim = {
+            let latch: Latch = heap.open(1);
+            thread::spawn(move || peer::model::run(1, stores, || enlisted_if_any(&latch)))
+        };
+        let doer = {
+            let latch: Latch = heap.open(2);
+            thread::spawn(move || drop(latch.count_down(1)))
+        };
+        let latch: Latch = heap.open(3);
+        let was_open = latch.is_open();
+        victim.join().unwrap();
+        doer.join().unwrap();
+        match latch.try_wait() {
+            Ok(()) => assert!(latch.is_open()),
+            Err(error) => assert!(!was_open, "{error}, and it was open"),
+        }
+    });
+}
+
+fn enlisted_if_any(latch: &Latch) {
+    let _ = latch.party().map(super::LatchParty::count_down);
+}
