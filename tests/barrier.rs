@@ -178,6 +178,34 @@ fn an_action_that_fails_breaks_it_for_the_others() {
     });
 }
 
+/// Who waits within the action waits for itself; the barrier is none the worse for it.
+#[test]
+fn who_runs_the_action_cannot_wait() {
+    let place = Place::new();
+    let barrier = Barrier::create(&place.domain(), "it", 2).unwrap();
+    let inner = Barrier::create(&place.domain(), "inner", 1).unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| barrier.wait());
+        until_waiting(&barrier, 1);
+        let act = || {
+            // By whichever handle; and within the action of another.
+            for barrier in [&barrier, &Barrier::open(&place.domain(), "it").unwrap()] {
+                assert!(matches!(barrier.wait(), Err(BarrierError::Deadlock)));
+                assert!(matches!(barrier.wait_timeout(SOON), Err(BarrierError::Deadlock)));
+                inner.wait_with(|| barrier.wait().map(|_| ())).unwrap_err();
+                inner.reset().unwrap();
+            }
+            Ok::<(), ()>(())
+        };
+        barrier.wait_with(act).unwrap();
+        waiter.join().unwrap().unwrap();
+        // Not of a later round.
+        let waiter = scope.spawn(|| barrier.wait());
+        barrier.wait_timeout(SOON).unwrap();
+        waiter.join().unwrap().unwrap();
+    });
+}
+
 /// While an action runs, one does not want to wait any longer; and who comes for the next round waits for that.
 #[test]
 fn others_may_leave_and_come_while_an_action_runs() {
