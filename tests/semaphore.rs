@@ -180,6 +180,30 @@ fn as_many_wake_as_were_released() {
     assert_eq!((items.available(), done.available()), (0, 0));
 }
 
+/// Who sleeps is marked, for who gives back: nothing is no reason to take that mark away.
+#[test]
+fn to_release_nothing_wakes_nobody_and_hides_nobody() {
+    const BELL: u64 = 8 * (8 + 18);
+    let place = Place::new();
+    let domain = place.domain();
+    let segment = Segment::create(&domain, "mine", Semaphore::SIZE, &Options::new()).unwrap();
+    let semaphore = Semaphore::create_at(&domain, &segment, 0, 0).unwrap();
+    let bell = || {
+        let mut word = [0; 8];
+        segment.read(BELL, &mut word).unwrap();
+        u64::from_ne_bytes(word)
+    };
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| semaphore.acquire_timeout(SOON));
+        let marked = eventually(|| Some(bell()).filter(|bell| bell & 1 != 0));
+        semaphore.release_many(0).unwrap();
+        let after = bell();
+        semaphore.release().unwrap();
+        waiter.join().unwrap().unwrap();
+        assert_eq!(after, marked);
+    });
+}
+
 // Those who do not give back.
 
 #[test]

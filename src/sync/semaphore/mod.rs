@@ -240,6 +240,10 @@ impl Semaphore {
     /// As for [`release`](Self::release).
     #[inline]
     pub fn release_many(&self, permits: u32) -> Result<(), ReleaseError> {
+        if permits == 0 {
+            // It would take the sleepers' mark, and wake none of them.
+            return Ok(());
+        }
         let bound = self.inner.bound;
         let more = |now: u32| now.checked_add(permits).filter(|&sum| sum <= bound);
         match self.inner.count().change(|count| more(count.permits()).map(|sum| count.with_permits(sum))) {
