@@ -209,7 +209,7 @@ fn an_enlisted_party_that_waits_is_in_nobodys_way() {
     let place = Place::new();
     let domain = place.domain();
     let barrier = Barrier::create(&domain, "barrier", 4).unwrap();
-    let absent = barrier.party().unwrap();
+    let _absent = barrier.party().unwrap();
     std::thread::scope(|scope| {
         let waiters = [(); 2].map(|()| scope.spawn(|| barrier.party().unwrap().wait().is_err()));
         let lock = eventually(|| Some(only(&domain)).filter(|lock| lock.waiters.len() == 2));

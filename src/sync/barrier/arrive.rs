@@ -1,5 +1,7 @@
 //! Arriving, waiting, breaking, and what comes after. The protocol is in ARCHITECTURE.md, "Barriers and latches".
 
+use std::cell::RefCell;
+
 use super::error::{ActionError, BarrierError, BrokenBy};
 use super::round::{Outcome, Round, State};
 use super::{Arrival, Inner};
@@ -11,13 +13,18 @@ use crate::sync::inside::{Entered, Inside, Outside};
 use crate::sync::lock::Wait;
 use crate::sync::spin::Spin;
 use crate::sync::thread;
-#[cfg(loom)]
-use loom::thread_local;
-use std::cell::RefCell;
 
+/// Actions that run: at which barrier, in which generation, as which process.
+type Actions = RefCell<Vec<(Place, u64, Cookie)>>;
+
+#[cfg(not(loom))]
 thread_local! {
-    /// The actions that this thread runs: at which barrier, in which generation, as which process.
-    static ACTIONS: RefCell<Vec<(Place, u64, Cookie)>> = RefCell::new(Vec::new());
+    /// Those that this thread runs.
+    static ACTIONS: Actions = const { RefCell::new(Vec::new()) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static ACTIONS: Actions = RefCell::new(Vec::new());
 }
 
 /// One who has arrived.
