@@ -150,12 +150,15 @@ impl<W: Way> Contest for Wish<'_, W> {
 
     #[inline]
     fn look(&mut self, may_take: bool) -> Look<W::Prize> {
-        // After an error there is only the check.
-        if self.failed.is_some() || self.inner.count().load().permits() == 0 {
+        if self.inner.count().load().permits() == 0 {
             return Look::Busy;
         }
         if !may_take {
             return Look::Free;
+        }
+        // After an error there is only the check.
+        if self.failed.is_some() {
+            return Look::Busy;
         }
         match self.take() {
             Ok(taken) => taken.map_or(Look::Busy, Look::Ours),
