@@ -191,6 +191,32 @@ fn loom_who_counts_down_dies_at_every_store() {
     });
 }
 
+/// A unit leaves a seat that somebody has not looked at yet, and comes back to one that he has: it is not missed.
+#[test]
+fn loom_a_unit_that_moves_behind_a_look_is_not_missed() {
+    explore(3, || {
+        let heap = Heap::new::<Latch>(&2);
+        let latch: Latch = heap.open(1);
+        let [first, second] = [(); 2].map(|()| latch.party().unwrap());
+        let seat = second.seat();
+        std::mem::forget(second);
+        first.count_down();
+        let mover = {
+            let latch = latch.clone();
+            thread::spawn(move || {
+                drop(latch.party_of(1, seat));
+                let again = latch.party().unwrap();
+                assert!(again.seat() < seat);
+                std::mem::forget(again);
+            })
+        };
+        let looker: Latch = heap.open(2);
+        assert!(!looker.is_open(), "one is still to come");
+        mover.join().unwrap();
+        assert!(!looker.is_open() && looker.left() == 1);
+    });
+}
+
 /// Who enlists dies at every store, while somebody else does the last thing there was to do: what was seen to be open stays open.
 #[test]
 fn loom_who_enlists_too_late_and_dies_spoils_nothing() {
