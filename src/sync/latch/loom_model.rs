@@ -1,6 +1,6 @@
 //! Latches, as loom sees them.
 //!
-//! Seen to catch:
+//! Seen to catch: moves not counted; a party that leaves its seat before it is back in the count; nobody who opens it before saying that it is open.
 
 use std::sync::Arc;
 
