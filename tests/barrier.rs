@@ -1,10 +1,11 @@
 //! Barriers from outside: one process, several threads, two processes, spoilt words.
 
+use std::cell::RefCell;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use sharedware::sync::{ActionError, Arrival, Barrier, BarrierError, BrokenBy, Semaphore};
+use sharedware::sync::{ActionError, Arrival, Barrier, BarrierError, BrokenBy, Party, Semaphore};
 use sharedware::{Options, Reason, Segment};
 
 mod common {
@@ -177,6 +178,34 @@ fn an_action_that_fails_breaks_it_for_the_others() {
     });
 }
 
+/// Who waits within the action waits for itself; the barrier is none the worse for it.
+#[test]
+fn who_runs_the_action_cannot_wait() {
+    let place = Place::new();
+    let barrier = Barrier::create(&place.domain(), "it", 2).unwrap();
+    let inner = Barrier::create(&place.domain(), "inner", 1).unwrap();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| barrier.wait());
+        until_waiting(&barrier, 1);
+        let act = || {
+            // By whichever handle; and within the action of another.
+            for barrier in [&barrier, &Barrier::open(&place.domain(), "it").unwrap()] {
+                assert!(matches!(barrier.wait(), Err(BarrierError::Deadlock)));
+                assert!(matches!(barrier.wait_timeout(SOON), Err(BarrierError::Deadlock)));
+                inner.wait_with(|| barrier.wait().map(|_| ())).unwrap_err();
+                inner.reset().unwrap();
+            }
+            Ok::<(), ()>(())
+        };
+        barrier.wait_with(act).unwrap();
+        waiter.join().unwrap().unwrap();
+        // Not of a later round.
+        let waiter = scope.spawn(|| barrier.wait());
+        barrier.wait_timeout(SOON).unwrap();
+        waiter.join().unwrap().unwrap();
+    });
+}
+
 /// While an action runs, one does not want to wait any longer; and who comes for the next round waits for that.
 #[test]
 fn others_may_leave_and_come_while_an_action_runs() {
@@ -260,6 +289,53 @@ fn a_thread_that_ends_with_a_leaked_party_is_dead() {
         barrier.reset().unwrap();
         assert_eq!(barrier.enlisted(), 0);
     }
+}
+
+/// Does something in the destructor of a thread-local.
+struct Between(Box<dyn FnMut()>);
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+thread_local! {
+    static LATE: RefCell<Option<Party<'static>>> = const { RefCell::new(None) };
+    static BETWEEN: RefCell<Option<Between>> = const { RefCell::new(None) };
+}
+
+/// A guard in a thread-local may be dropped after the end of its thread was seen, and its seat freed and taken by another. Then it is not its to leave.
+#[test]
+fn a_party_dropped_late_leaves_nobody_elses_seat() {
+    let place = Place::new();
+    let barrier: &'static _ = Box::leak(Box::new(Barrier::create(&place.domain(), "it", 1).unwrap()));
+    let ((go, told), (say, taken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let other = thread::spawn(move || {
+        told.recv().unwrap();
+        barrier.reset().unwrap();
+        let party = barrier.party().unwrap();
+        say.send(()).unwrap();
+        told.recv().unwrap();
+        assert_eq!(barrier.enlisted(), 1, "left by who had lost it");
+        drop(party);
+    });
+    let late_go = go.clone();
+    let late = thread::spawn(move || {
+        // In this order, so that the destructors come in the other: that which sees the end of the thread first.
+        LATE.with_borrow_mut(|late| *late = None);
+        BETWEEN.with_borrow_mut(|between| *between = None);
+        LATE.with_borrow_mut(|late| *late = Some(barrier.party().unwrap()));
+        let between = move || {
+            late_go.send(()).unwrap();
+            taken.recv().unwrap();
+        };
+        BETWEEN.with_borrow_mut(|it| *it = Some(Between(Box::new(between))));
+    });
+    late.join().unwrap();
+    go.send(()).unwrap();
+    other.join().unwrap();
+    assert_eq!(barrier.enlisted(), 0);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sharedware::{Options, ReadOnly, Reason, Segment};
 mod common {
     pub(crate) mod place;
 }
-use common::place::{self, Place, SOON, takes_at_least};
+use common::place::{self, Place, SOON, eventually, takes_at_least};
 
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -101,6 +101,27 @@ fn all_who_wait_are_let_go_by_a_pulse() {
         // Who has fallen behind.
         event.set();
     });
+}
+
+/// One pulse is enough for all who sleep.
+#[test]
+fn no_pulse_is_lost() {
+    let place = Place::new();
+    let domain = place.domain();
+    let event = Event::create(&domain, "event").unwrap();
+    for _ in 0..30 {
+        thread::scope(|scope| {
+            let waiters = [(); 3].map(|()| scope.spawn(|| event.wait_timeout(SOON)));
+            let sleeping = || domain.locks(&Options::new()).unwrap().locks[0].waiters.len();
+            eventually(|| (sleeping() == 3).then_some(()));
+            event.set();
+            event.clear();
+            for waiter in waiters {
+                waiter.join().unwrap().unwrap();
+            }
+        });
+        assert!(!event.is_set());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use common::place::{self, Place, SOON, eventually, sleep_until_killed};
 use sharedware::segment::Kind;
 use sharedware::sync::inspect::{self, Deadlock, Life, LockReport, Role, Survey, View};
-use sharedware::sync::{LockError, Mutex};
+use sharedware::sync::{Barrier, LockError, Mutex};
 use sharedware::{Domain, Options, Segment};
 
 fn survey(domain: &Domain) -> Survey {
@@ -201,6 +201,32 @@ fn a_deadlock_of_two_processes_is_found() {
     one.kill();
     eventually(|| survey(&domain).deadlocks.is_empty().then_some(()));
     two.kill();
+}
+
+/// Parties that have come are waited for by nobody, enlisted or not.
+#[test]
+fn an_enlisted_party_that_waits_is_in_nobodys_way() {
+    let place = Place::new();
+    let domain = place.domain();
+    let barrier = Barrier::create(&domain, "barrier", 4).unwrap();
+    let _absent = barrier.party().unwrap();
+    std::thread::scope(|scope| {
+        let waiters = [(); 2].map(|()| scope.spawn(|| barrier.party().unwrap().wait().is_err()));
+        let lock = eventually(|| Some(only(&domain)).filter(|lock| lock.waiters.len() == 2));
+        let (in_the_way, survey) = (inspect::waits(std::slice::from_ref(&lock)).count(), survey(&domain));
+        barrier.abort().unwrap();
+        assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap()));
+        let (mut arrived, mut expected) = (Vec::new(), Vec::new());
+        for holder in &lock.holders {
+            if holder.role == Role::Arrived { &mut arrived } else { &mut expected }.push(holder.who.thread);
+        }
+        let mut waiting: Vec<u32> = lock.waiters.iter().map(|waiter| waiter.who.thread).collect();
+        arrived.sort_unstable();
+        waiting.sort_unstable();
+        assert_eq!((arrived, expected.len()), (waiting, 1), "{:?}", lock.holders);
+        assert!(survey.deadlocks.is_empty(), "{:?}", survey.deadlocks);
+        assert_eq!(in_the_way, 2, "each waits for the one that has not come");
+    });
 }
 
 #[test]

@@ -113,6 +113,24 @@ fn parties_count_down_by_themselves() {
 }
 
 #[test]
+fn who_has_to_count_down_cannot_wait() {
+    let place = Place::new();
+    let latch = Latch::create(&place.domain(), "it", 2).unwrap();
+    let party = latch.party().unwrap();
+    assert!(matches!(latch.wait(), Err(LatchError::Deadlock)));
+    assert!(matches!(latch.wait_timeout(SOON), Err(LatchError::Deadlock)));
+    assert!(matches!(latch.arrive_and_wait(), Err(LatchError::Deadlock)), "it counts down by one beside");
+    assert!(matches!(latch.try_wait(), Err(LatchError::WouldBlock)));
+    // Another thread may.
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| latch.wait_timeout(SOON));
+        party.count_down();
+        waiter.join().unwrap().unwrap();
+    });
+    latch.wait().unwrap();
+}
+
+#[test]
 fn more_parties_than_there_is_room_for() {
     let place = Place::new();
     let latch = Latch::create(&place.domain(), "it", 300).unwrap();

@@ -2,7 +2,7 @@
 //! says what is there, and nothing is changed.
 
 use sharedware::slot::Slot;
-use sharedware::sync::{Mutex, Once, RawMutex, ReentrantMutex};
+use sharedware::sync::{Barrier, Condvar, Event, Latch, Mutex, Once, RawMutex, ReentrantMutex, RwLock, Semaphore};
 use sharedware::{Domain, Error, Options, Reason, Segment};
 
 mod common {
@@ -21,10 +21,10 @@ struct Kind {
 }
 
 macro_rules! kind {
-    ($name:literal, $type:ty $(, $setup:expr)?) => {
+    ($name:literal, $type:ty, of $size:expr $(, $setup:expr)?) => {
         Kind {
             name: $name,
-            size: <$type>::SIZE,
+            size: $size,
             create: |domain, name| {
                 let options = Options::new().lifetime(sharedware::Lifetime::UntilRemoved);
                 <$type>::create_with(domain, name $(, $setup)?, &options).map(drop)
@@ -34,6 +34,9 @@ macro_rules! kind {
             open_at: |domain, segment, offset| <$type>::open_at(domain, segment, offset).map(drop),
         }
     };
+    ($name:literal, $type:ty $(, $setup:expr)?) => {
+        kind!($name, $type, of <$type>::SIZE $(, $setup)?)
+    };
 }
 
 fn kinds() -> Vec<Kind> {
@@ -41,11 +44,17 @@ fn kinds() -> Vec<Kind> {
         kind!("mutex", Mutex<[u64; 3]>, [1, 2, 3]),
         kind!("raw mutex", RawMutex),
         kind!("reentrant mutex", ReentrantMutex<u64>, 1),
+        kind!("reader-writer lock", RwLock<[u64; 3]>, [1, 2, 3]),
+        kind!("condition variable", Condvar),
+        kind!("semaphore", Semaphore, 3),
+        kind!("event", Event),
+        kind!("barrier", Barrier, of Barrier::size_of_part(3).unwrap(), 3),
         kind!("once", Once),
+        kind!("latch", Latch, of Latch::size_of_part(3).unwrap(), 3),
     ]
 }
 
-const ROOM: u64 = 4096;
+const ROOM: u64 = 8192;
 
 fn raw(place: &Place) -> Segment {
     Segment::create(&place.domain(), "own", ROOM, &Options::new()).unwrap()
@@ -169,6 +178,9 @@ fn of_another_type() {
     assert!(matches!(refused.reason(), Reason::Schema(_)), "{refused}");
     let _reentrant = ReentrantMutex::create(&domain, "reentrant", [1_u32; 4]).unwrap();
     let refused = ReentrantMutex::<[u32; 5]>::open(&domain, "reentrant").unwrap_err();
+    assert!(matches!(refused.reason(), Reason::Schema(_)), "{refused}");
+    let _rwlock = RwLock::create(&domain, "rwlock", 1_u64).unwrap();
+    let refused = RwLock::<i64>::open(&domain, "rwlock").unwrap_err();
     assert!(matches!(refused.reason(), Reason::Schema(_)), "{refused}");
 
     let _mutex = Mutex::create_at(&domain, &segment, 0, 1_u64).unwrap();

@@ -1,9 +1,10 @@
 //! Semaphores from outside: one process, several threads, two processes, spoilt words.
 
+use std::cell::RefCell;
 use std::thread;
 use std::time::Duration;
 
-use sharedware::sync::{AcquireError, Semaphore, SemaphoreSetup};
+use sharedware::sync::{AcquireError, Permit, Semaphore, SemaphoreSetup};
 use sharedware::{Options, Reason, Segment};
 
 mod common {
@@ -179,6 +180,30 @@ fn as_many_wake_as_were_released() {
     assert_eq!((items.available(), done.available()), (0, 0));
 }
 
+/// Who sleeps is marked, for who gives back: nothing is no reason to take that mark away.
+#[test]
+fn to_release_nothing_wakes_nobody_and_hides_nobody() {
+    const BELL: u64 = 8 * (8 + 18);
+    let place = Place::new();
+    let domain = place.domain();
+    let segment = Segment::create(&domain, "mine", Semaphore::SIZE, &Options::new()).unwrap();
+    let semaphore = Semaphore::create_at(&domain, &segment, 0, 0).unwrap();
+    let bell = || {
+        let mut word = [0; 8];
+        segment.read(BELL, &mut word).unwrap();
+        u64::from_ne_bytes(word)
+    };
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| semaphore.acquire_timeout(SOON));
+        let marked = eventually(|| Some(bell()).filter(|bell| bell & 1 != 0));
+        semaphore.release_many(0).unwrap();
+        let after = bell();
+        semaphore.release().unwrap();
+        waiter.join().unwrap().unwrap();
+        assert_eq!(after, marked);
+    });
+}
+
 // Those who do not give back.
 
 #[test]
@@ -195,6 +220,53 @@ fn a_thread_that_ends_gives_back_what_it_leaked() {
     });
     eventually(|| (semaphore.available() == 1).then_some(()));
     thread::sleep(MOMENT);
+    assert_eq!(semaphore.available(), 1);
+}
+
+/// Does something in the destructor of a thread-local.
+struct Between(Box<dyn FnMut()>);
+
+impl Drop for Between {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+thread_local! {
+    static LATE: RefCell<Option<Permit<'static>>> = const { RefCell::new(None) };
+    static BETWEEN: RefCell<Option<Between>> = const { RefCell::new(None) };
+}
+
+/// A guard in a thread-local may be dropped after the end of its thread was seen, and its permit had by another thread. Then it is not its to give back.
+#[test]
+fn a_permit_dropped_late_is_not_given_back_twice() {
+    let place = Place::new();
+    let semaphore: &'static _ = Box::leak(Box::new(Semaphore::create(&place.domain(), "it", 1).unwrap()));
+    let ((go, told), (say, taken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let other = thread::spawn(move || {
+        told.recv().unwrap();
+        let permit = semaphore.permit_timeout(SOON).unwrap();
+        say.send(()).unwrap();
+        told.recv().unwrap();
+        assert_eq!(semaphore.available(), 0, "given back by who had lost it");
+        drop(permit);
+    });
+    let late_go = go.clone();
+    let late = thread::spawn(move || {
+        // In this order, so that the destructors come in the other: that which sees the end of the thread first.
+        LATE.with_borrow_mut(|late| *late = None);
+        BETWEEN.with_borrow_mut(|between| *between = None);
+        LATE.with_borrow_mut(|late| *late = Some(semaphore.permit().unwrap()));
+        let between = move || {
+            assert_eq!(semaphore.available(), 1, "thread-locals go in another order");
+            late_go.send(()).unwrap();
+            taken.recv().unwrap();
+        };
+        BETWEEN.with_borrow_mut(|it| *it = Some(Between(Box::new(between))));
+    });
+    late.join().unwrap();
+    go.send(()).unwrap();
+    other.join().unwrap();
     assert_eq!(semaphore.available(), 1);
 }
 
@@ -257,6 +329,35 @@ fn a_killed_process_gives_back_its_guards() {
         assert_eq!(semaphore.available(), 1);
         assert!(semaphore.try_acquire().is_ok() && semaphore.try_acquire().is_err(), "the plain one is lost");
         semaphore.release_many(3).unwrap();
+    }
+}
+
+/// As many guards as there can be, all of them of the dead: they are in nobody's way, although there are permits enough that nobody has to wait.
+#[test]
+fn guards_of_the_dead_take_no_room() {
+    const TEST: &str = "guards_of_the_dead_take_no_room";
+    if let Some((role, place)) = place::role() {
+        let semaphore = Semaphore::open(&place.domain(), "it").unwrap();
+        let permits: Vec<_> = (0..role.parse().unwrap()).map(|_| semaphore.permit().unwrap()).collect();
+        assert_eq!(permits.len(), SEATS as usize / 16);
+        place::die();
+    }
+    let place = Place::new();
+    let semaphore = Semaphore::create(&place.domain(), "it", 2 * SEATS).unwrap();
+    for tries in [false, true] {
+        // More processes than who looks once asks about.
+        for _ in 0..16 {
+            place.other_process(TEST, &(SEATS / 16).to_string()).end();
+        }
+        assert_eq!(semaphore.available(), SEATS);
+        let permit = if tries { semaphore.try_permit() } else { semaphore.permit() };
+        drop(permit.unwrap());
+        eventually(|| (semaphore.try_permit().is_ok() && semaphore.available() > SEATS).then_some(()));
+        // Whatever nobody has had to look for yet.
+        let all: Vec<_> = (0..SEATS).map(|_| semaphore.permit().unwrap()).collect();
+        assert_eq!(semaphore.available(), SEATS);
+        drop(all);
+        assert_eq!(semaphore.available(), 2 * SEATS);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Seats: who holds something, each by process and thread, so that what the dead hold is found.
 //!
 //! ```text
-//! word 0 of a seat   0: free; or a cookie, with bit 63 if it was lost: its holder lives, but will never give it back
+//! word 0 of a seat   0: free; or a cookie, with bit 63 if it was lost: its holder lives, but will never give it back;
+//!                    with bit 62 while word 1 is not yet this holder's
 //! word 1             the thread that took it, as the kernel counts them; means nothing while the seat is free
 //! ```
 //!
@@ -16,6 +17,8 @@ use crate::segment::region::Words;
 
 pub(crate) const SEAT_WORDS: usize = 2;
 const LOST: u64 = 1 << 63;
+/// The thread of the last holder may have the number of one that ends just now: it must not lose what another has just taken.
+const SETTLING: u64 = 1 << 62;
 /// How many holders one who waits asks the kernel about at a time: some tens of microseconds in a slice of 20 ms.
 const QUESTIONS: usize = 8;
 
@@ -66,8 +69,8 @@ impl Seats {
         for index in 0..self.len() {
             let Some(holder) = self.holder(index) else { continue };
             // Acquire: the last holder's stores are before ours. Release: who finds us here sees what we did before.
-            if holder.load(Relaxed) == 0 && holder.compare_exchange(0, me.bits(), AcqRel, Relaxed).is_ok() {
-                self.note_thread(index, thread);
+            if holder.load(Relaxed) == 0 && holder.compare_exchange(0, me.bits() | SETTLING, AcqRel, Relaxed).is_ok() {
+                self.occupy(index, me, thread);
                 return Some(index);
             }
         }
@@ -76,17 +79,25 @@ impl Seats {
 
     /// Takes a seat that is free and that nobody else can want now.
     pub(crate) fn occupy(&self, index: usize, me: Cookie, thread: u32) {
-        self.note_thread(index, thread);
-        if let Some(holder) = self.holder(index) {
-            // Release: as in `claim`.
+        if let Some((holder, word)) = self.holder(index).zip(self.thread(index)) {
+            word.store(thread.into(), Relaxed);
+            // Release: as in `claim`; and who sees us here sees our thread.
             holder.store(me.bits(), Release);
         }
     }
 
-    fn note_thread(&self, index: usize, thread: u32) {
-        if let Some(word) = self.thread(index) {
-            word.store(thread.into(), Relaxed);
-        }
+    /// Whether this is a seat of ours: it may be another thread's by now, if ours was thought to have ended, or was given back for lost.
+    pub(crate) fn is_held_by(&self, index: usize, me: Cookie, thread: u32) -> bool {
+        self.word(index) == me.bits() && self.is_of(index, thread)
+    }
+
+    /// Whether any is a seat of ours.
+    pub(crate) fn has(&self, me: Cookie, thread: u32) -> bool {
+        (0..self.len()).any(|index| self.is_held_by(index, me, thread))
+    }
+
+    fn is_of(&self, index: usize, thread: u32) -> bool {
+        self.thread(index).is_some_and(|word| word.load(Relaxed) == u64::from(thread))
     }
 
     /// Leaves a seat. To be called by its holder, or by who alone may tidy up after the dead.
@@ -108,8 +119,7 @@ impl Seats {
     pub(crate) fn lose_all(&self, me: Cookie, thread: Option<u32>) -> bool {
         let mut any = false;
         for index in 0..self.len() {
-            let theirs = |thread: u32| self.thread(index).is_some_and(|word| word.load(Relaxed) == u64::from(thread));
-            if self.word(index) == me.bits() && thread.is_none_or(theirs) {
+            if self.word(index) == me.bits() && thread.is_none_or(|thread| self.is_of(index, thread)) {
                 any |= self.lose(index, me);
             }
         }
@@ -122,11 +132,30 @@ impl Seats {
         &self,
         peer: &Peer,
         cursor: &Word,
-        mut tell: impl FnMut(usize, u64) -> bool,
+        tell: impl FnMut(usize, u64) -> bool,
     ) -> Result<(), Error> {
+        let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
+        if let Some(index) = self.find(peer, start, QUESTIONS, tell)? {
+            cursor.store(index as u64, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The same of all, however many holders are to be asked about.
+    pub(crate) fn find_all_lost(&self, peer: &Peer, tell: impl FnMut(usize, u64) -> bool) -> Result<(), Error> {
+        self.find(peer, 0, usize::MAX, tell).map(drop)
+    }
+
+    /// Looks from `start` on; if it has asked too many questions, where to go on.
+    fn find(
+        &self,
+        peer: &Peer,
+        start: usize,
+        questions: usize,
+        mut tell: impl FnMut(usize, u64) -> bool,
+    ) -> Result<Option<usize>, Error> {
         let mut asked = 0;
         let mut last = Some(peer.cookie());
-        let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
         for index in around(start, self.len()) {
             let word = self.word(index);
             let Some(holder) = Cookie::in_word(word) else { continue };
@@ -134,9 +163,8 @@ impl Seats {
                 if last == Some(holder) {
                     continue;
                 }
-                if asked == QUESTIONS {
-                    cursor.store(index as u64, Relaxed);
-                    return Ok(());
+                if asked == questions {
+                    return Ok(Some(index));
                 }
                 asked += 1;
                 if peer.is_alive(holder)? {
@@ -145,33 +173,52 @@ impl Seats {
                 }
             }
             if !tell(index, word) {
-                return Ok(());
+                break;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Frees all seats that were lost or whose holders are dead; asks about each.
+    /// Frees all seats that were lost or whose holders are dead.
     pub(crate) fn free_lost(&self, peer: &Peer) -> Result<(), Error> {
-        let mut alive = peer.cookie();
-        for index in 0..self.len() {
-            let word = self.word(index);
-            let Some(cookie) = Cookie::in_word(word).filter(|&cookie| cookie != alive || word & LOST != 0) else {
-                continue;
-            };
-            if word & LOST == 0 && peer.is_alive(cookie)? {
-                alive = cookie;
-            } else if let Some(holder) = self.holder(index) {
-                // Acquire, Release: as in `claim`. If it fails, somebody else did it.
-                let _ = holder.compare_exchange(word, 0, AcqRel, Relaxed);
-            }
-        }
-        Ok(())
+        self.find_all_lost(peer, |index, word| {
+            // Acquire, Release: as in `claim`. If it fails, somebody else did it.
+            let _ = self.holder(index).map(|holder| holder.compare_exchange(word, 0, AcqRel, Relaxed));
+            true
+        })
     }
+}
+
+/// What a seat's words say: who holds it, and which thread, 0 if that is not known.
+pub(crate) fn read(who: u64, thread: u64) -> (u64, u32) {
+    (who, if who & SETTLING == 0 { thread as u32 } else { 0 })
 }
 
 /// All indices below `length`, from anywhere on.
 fn around(start: usize, length: usize) -> impl Iterator<Item = usize> {
     let start = start.checked_rem(length).unwrap_or(0);
     (start..length).chain(0..start)
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use loom::thread;
+
+    use super::*;
+    use crate::base::explore::explore;
+
+    /// One thread of a process has left a seat and ends, while another takes that seat: it keeps it.
+    #[test]
+    fn loom_who_ends_loses_no_seat_of_another_thread() {
+        explore(3, || {
+            let seats = Seats::new(Words::on_heap((0..SEAT_WORDS).map(|_| Word::new(0)).collect()));
+            let me = Cookie::new(1, 1);
+            assert_eq!(seats.claim(me, 11), Some(0));
+            seats.vacate(0);
+            let ends = seats.clone();
+            let ends = thread::spawn(move || ends.lose_all(me, Some(11)));
+            assert_eq!(seats.claim(me, 12), Some(0));
+            assert!(!ends.join().unwrap() && seats.is_held_by(0, me, 12));
+        });
+    }
 }

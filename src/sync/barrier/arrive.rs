@@ -1,16 +1,31 @@
 //! Arriving, waiting, breaking, and what comes after. The protocol is in ARCHITECTURE.md, "Barriers and latches".
 
+use std::cell::RefCell;
+
 use super::error::{ActionError, BarrierError, BrokenBy};
 use super::round::{Outcome, Round, State};
 use super::{Arrival, Inner};
 use crate::base::atomic::Word;
-use crate::peer::{Peer, WaitRecord};
+use crate::peer::{Cookie, Peer, Place, WaitRecord};
 use crate::segment::Error;
 use crate::sync::bell::{self, Deadline, LONGEST_SLICE, Look};
 use crate::sync::inside::{Entered, Inside, Outside};
 use crate::sync::lock::Wait;
 use crate::sync::spin::Spin;
 use crate::sync::thread;
+
+/// Actions that run: at which barrier, in which generation, as which process.
+type Actions = RefCell<Vec<(Place, u64, Cookie)>>;
+
+#[cfg(not(loom))]
+thread_local! {
+    /// Those that this thread runs.
+    static ACTIONS: Actions = const { RefCell::new(Vec::new()) };
+}
+#[cfg(loom)]
+loom::thread_local! {
+    static ACTIONS: Actions = RefCell::new(Vec::new());
+}
 
 /// One who has arrived.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +82,7 @@ impl Inner {
         match arrived.role {
             Role::Waits(at) => self.await_outcome(&peer, arrived, at, deadline)?,
             Role::Acts(at) => {
-                let mut acting = Acting { inner: self, round: arrived.round, at, succeeded: false };
+                let mut acting = Acting::begin(self, arrived.round, at, peer.cookie());
                 action().map_err(ActionError::Action)?;
                 acting.succeeded = true;
                 drop(acting);
@@ -163,6 +178,7 @@ impl Inner {
     /// Waits until an arrival can be tried once more.
     fn await_room(&self, peer: &Peer, not_yet: &NotYet, deadline: Deadline) -> Result<(), BarrierError> {
         let (round, limit, is_full) = match not_yet {
+            NotYet::Full(round) if self.is_acting(*round, peer) => return Err(BarrierError::Deadlock),
             NotYet::Full(round) => (*round, deadline, true),
             // Nobody rings for that.
             NotYet::NoPlace(round) => (*round, Deadline::after(LONGEST_SLICE / 4), false),
@@ -171,7 +187,11 @@ impl Inner {
             let now = self.round().load();
             (now.generation() != round.generation() || !now.is_filling()).then_some(())
         };
-        let check = || self.check(peer, round).map_err(BarrierError::from);
+        let mut record: Option<WaitRecord> = None;
+        let check = || {
+            record = record.take().or_else(|| peer.wait_record(thread::id(), self.part.place()));
+            self.check(peer, round).map_err(BarrierError::from)
+        };
         match bell::wait_in_slices(
             bell::CALM_SLICE,
             self.bell(),
@@ -187,6 +207,13 @@ impl Inner {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether this thread runs the action of that round.
+    fn is_acting(&self, round: Round, peer: &Peer) -> bool {
+        let action = (self.part.place(), round.generation(), peer.cookie());
+        // Of a thread that ends it cannot be asked any more; it runs none.
+        ACTIONS.try_with(|actions| actions.borrow().contains(&action)).unwrap_or(false)
     }
 
     /// Waits for what becomes of one who has arrived, and leaves the place.
@@ -362,8 +389,17 @@ struct Acting<'a> {
     succeeded: bool,
 }
 
+impl<'a> Acting<'a> {
+    fn begin(inner: &'a Inner, round: Round, at: usize, me: Cookie) -> Self {
+        let action = (inner.part.place(), round.generation(), me);
+        let _ = ACTIONS.try_with(|actions| actions.borrow_mut().push(action));
+        Self { inner, round, at, succeeded: false }
+    }
+}
+
 impl Drop for Acting<'_> {
     fn drop(&mut self) {
+        let _ = ACTIONS.try_with(|actions| actions.borrow_mut().pop());
         if !self.succeeded {
             self.inner.break_round(self.round, BrokenBy::Action);
             self.inner.places.leave(self.at);

@@ -2,7 +2,7 @@
 
 use crate::segment::Error;
 
-/// BrokenBy a barrier is broken, or was for those who waited.
+/// Why a barrier is broken, or was for those who waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BrokenBy {
@@ -57,7 +57,7 @@ impl std::fmt::Display for BrokenBy {
     }
 }
 
-/// BrokenBy a wait at a barrier ended without all the others.
+/// Why a wait at a barrier ended without all the others.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BarrierError {
@@ -67,6 +67,9 @@ pub enum BarrierError {
     /// Not all came in the time given. With that the barrier is broken for the others.
     #[error("not all parties came in the time given: the barrier is broken now; reset it once nobody waits for it")]
     TimedOut,
+    /// This very thread runs the action that all wait for: waiting would never end.
+    #[error("this thread runs the action that all wait for: waiting for itself would never end; return from it first")]
+    Deadlock,
     /// As many parties are enlisted as it has.
     #[error("all {0} parties are enlisted, or were and died: drop one, or reset the barrier")]
     TooManyParties(u32),
@@ -81,7 +84,7 @@ impl From<Error> for BarrierError {
     }
 }
 
-/// BrokenBy a wait with an action did not come to its end.
+/// Why a wait with an action did not come to its end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActionError<E> {

@@ -1,6 +1,6 @@
 //! Barriers, as loom sees them.
 //!
-//! Seen to catch:
+//! Seen to catch: the generation turned before the places are told.
 
 use std::sync::Arc;
 

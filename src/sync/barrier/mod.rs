@@ -200,7 +200,7 @@ impl Barrier {
     /// Waits until all parties have come, and somebody has run an action: whoever came last runs the one that it brought, before anybody goes on.
     ///
     /// If the action fails, panics, or its process dies, the barrier is broken for the others. It is also broken if one of them does not want to
-    /// wait any longer for the action; then it has been run, but for nobody. In the action, do not wait at the same barrier.
+    /// wait any longer for the action; then it has been run, but for nobody. In the action, one cannot wait at the same barrier ([`BarrierError::Deadlock`]).
     ///
     /// # Errors
     ///

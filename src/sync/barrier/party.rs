@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ActionError, Arrival, Barrier, BarrierError};
 use crate::sync::lock::Me;
+use crate::sync::thread;
 
 /// A party of a [`Barrier`] that the others know of before it arrives; see [`Barrier::party`].
 ///
@@ -61,10 +62,11 @@ impl<'a> Party<'a> {
 
 impl Drop for Party<'_> {
     fn drop(&mut self) {
-        if !self.me.is_current() {
+        let seats = &self.barrier.inner.seats;
+        // Otherwise it is the parent's, or counts as dead since the end of its thread.
+        if !self.me.is_current() || !seats.is_held_by(self.seat, self.me.cookie, thread::id()) {
             return;
         }
-        let seats = &self.barrier.inner.seats;
         if std::thread::panicking() && !self.panicking {
             seats.lose(self.seat, self.me.cookie);
         } else {

@@ -6,7 +6,7 @@ use crate::base::atomic::Ordering::{Acquire, Relaxed};
 use crate::peer::Cookie;
 use crate::segment::region::Words;
 use crate::sync::lock::{Core, LOCK_WORDS};
-use crate::sync::seats::SEAT_WORDS;
+use crate::sync::seats::{self, SEAT_WORDS};
 use crate::sys::barrier::Light;
 
 /// More holders than that are not listed: a list that long tells nobody anything.
@@ -76,9 +76,10 @@ impl Findings {
     }
 
     /// Those who sit in these seats.
-    pub(crate) fn seats(&mut self, seats: &Words<ReadOnly>, role: Role) {
-        for [who, thread] in seats.as_chunks::<SEAT_WORDS>().0 {
-            self.holder(who.load(Acquire), thread.load(Relaxed) as u32, role);
+    pub(crate) fn seats(&mut self, words: &Words<ReadOnly>, role: Role) {
+        for [who, thread] in words.as_chunks::<SEAT_WORDS>().0 {
+            let (who, thread) = seats::read(who.load(Acquire), thread.load(Relaxed));
+            self.holder(who, thread, role);
         }
     }
 

@@ -199,6 +199,22 @@ impl LockReport {
     }
 }
 
+/// Parties of a barrier that are enlisted and wait for the others: nobody waits for them any more, though they keep their seats.
+fn have_arrived(holders: &mut Vec<Holder>, waits: impl Fn(&Who) -> bool) {
+    let mut known: Vec<Cookie> = Vec::new();
+    for holder in holders.iter_mut().filter(|holder| holder.role == Role::Expected && waits(&holder.who)) {
+        holder.role = Role::Arrived;
+        known.push(holder.who.cookie);
+    }
+    // Of whom one word tells the thread, another tells that somebody has arrived.
+    holders.retain(|holder| {
+        let twice = known
+            .iter()
+            .position(|&cookie| holder.role == Role::Arrived && holder.who.thread == 0 && holder.who.cookie == cookie);
+        twice.map(|at| known.swap_remove(at)).is_none()
+    });
+}
+
 /// A look at one object: its words before the census and after it.
 #[derive(Debug)]
 pub(super) struct Looked {
@@ -242,12 +258,17 @@ impl Looked {
         };
         let mut waiters: Vec<Waiter> = waits.filter(|wait| !has_got_it(wait)).map(waiter).collect();
         waiters.sort_by_key(|waiter| waiter.since_ns);
+        let mut holders: Vec<Holder> = after.holders.iter().map(holder).collect();
+        if kind == Kind::BARRIER {
+            let waits = |who: &Who| waiters.iter().any(|waiter| waiter.who.is(who));
+            have_arrived(&mut holders, waits);
+        }
         LockReport {
             name: name.to_owned(),
             offset,
             kind,
             inconsistent: after.inconsistent,
-            holders: after.holders.iter().map(holder).collect(),
+            holders,
             waiters,
             reserved: after.reserved.map(|cookie| who(cookie, 0)),
             contended: after.counts.map(|(contended, _)| contended),

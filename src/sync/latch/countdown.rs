@@ -57,6 +57,15 @@ impl Count {
         Self(self.0 >> 32 << 32 | u64::from(left))
     }
 
+    /// What is said for good.
+    fn outcome(self) -> Option<Result<(), LatchError>> {
+        match self {
+            _ if self.is_open() => Some(Ok(())),
+            _ if self.is_failed() => Some(Err(LatchError::PartyDied)),
+            _ => None,
+        }
+    }
+
     /// One unit moves to a seat.
     pub(super) fn moved_out(self) -> Option<Self> {
         Some(self.fewer(1)?.moved())
@@ -106,16 +115,10 @@ impl<A: Access> Inner<A> {
         self.line.at::<1>()
     }
 
-    /// What there is to say to who waits; `None` if nothing yet.
-    pub(super) fn outcome(&self) -> Option<Result<(), LatchError>> {
+    /// What there is to say to who only looks; `None` if nothing yet.
+    pub(super) fn seen(&self) -> Option<Result<(), LatchError>> {
         let count = self.count();
-        if count.is_open() {
-            return Some(Ok(()));
-        }
-        if count.is_failed() {
-            return Some(Err(LatchError::PartyDied));
-        }
-        self.is_done(count).then_some(Ok(()))
+        count.outcome().or_else(|| self.is_done(count).then_some(Ok(())))
     }
 
     /// Whether everything has been counted down, the count having been found so.
@@ -145,16 +148,31 @@ impl Inner<ReadWrite> {
         }
     }
 
+    /// What there is to say to who waits; `None` if nothing yet.
+    pub(super) fn outcome(&self) -> Option<Result<(), LatchError>> {
+        let count = self.count();
+        count.outcome().or_else(|| {
+            // Opened before we say so: otherwise one who comes too late, takes a seat and dies could still make it fail.
+            self.open_if_still(count).then(|| self.count().outcome()).flatten()
+        })
+    }
+
     /// After something that may have been the last: opens it if it was.
     pub(super) fn open_if_done(&self) {
         // Of two who do the last two things at once, at least one then sees the other's.
         fence(SeqCst);
-        let found = self.count();
-        if self.is_done(found) {
+        self.open_if_still(self.count());
+    }
+
+    /// Opens it if everything has been counted down, the count having been found so; whether it had been.
+    fn open_if_still(&self, found: Count) -> bool {
+        let is_done = self.is_done(found);
+        if is_done {
             // If this fails, somebody else was faster.
             let _ = self.change(|count| (count == found).then_some(Count(OPEN)));
             bell::ring(self.bell(), self.part.light);
         }
+        is_done
     }
 
     pub(super) fn fail(&self) {
@@ -182,6 +200,10 @@ impl Inner<ReadWrite> {
             return outcome;
         }
         let peer = self.part.member()?.peer()?;
+        // While we wait nobody counts down for us.
+        if self.seats.has(peer.cookie(), thread::id()) {
+            return Err(LatchError::Deadlock);
+        }
         let spins = self.line.at::<2>();
         let mut spin = Spin::recall(spins);
         let mut record: Option<WaitRecord> = None;

@@ -26,6 +26,9 @@ pub enum LatchError {
     /// An enlisted party died before it had counted down: the latch will never open.
     #[error("an enlisted party died before it had counted down: the latch will never open; create it anew")]
     PartyDied,
+    /// This very thread is enlisted and has not counted down: waiting would never end.
+    #[error("this thread is enlisted and has not counted down: waiting for itself would never end; count down first")]
+    Deadlock,
     /// There is nothing left to count down.
     #[error(transparent)]
     BelowZero(#[from] CountDownError),

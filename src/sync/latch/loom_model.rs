@@ -1,6 +1,6 @@
 //! Latches, as loom sees them.
 //!
-//! Seen to catch:
+//! Seen to catch: moves not counted; a party that leaves its seat before it is back in the count; nobody who opens it before saying that it is open.
 
 use std::sync::Arc;
 
@@ -189,4 +189,58 @@ fn loom_who_counts_down_dies_at_every_store() {
         }
         waiter.join().unwrap();
     });
+}
+
+/// A unit leaves a seat that somebody has not looked at yet, and comes back to one that he has: it is not missed.
+#[test]
+fn loom_a_unit_that_moves_behind_a_look_is_not_missed() {
+    explore(3, || {
+        let heap = Heap::new::<Latch>(&2);
+        let latch: Latch = heap.open(1);
+        let [first, second] = [(); 2].map(|()| latch.party().unwrap());
+        let seat = second.seat();
+        std::mem::forget(second);
+        first.count_down();
+        let mover = {
+            let latch = latch.clone();
+            thread::spawn(move || {
+                drop(latch.party_of(1, seat));
+                let again = latch.party().unwrap();
+                assert!(again.seat() < seat);
+                std::mem::forget(again);
+            })
+        };
+        let looker: Latch = heap.open(2);
+        assert!(!looker.is_open(), "one is still to come");
+        mover.join().unwrap();
+        assert!(!looker.is_open() && looker.left() == 1);
+    });
+}
+
+/// Who enlists dies at every store, while somebody else does the last thing there was to do: what was seen to be open stays open.
+#[test]
+fn loom_who_enlists_too_late_and_dies_spoils_nothing() {
+    mortal::at_every_store(2, |stores| {
+        let heap = Heap::new::<Latch>(&1);
+        let victim = {
+            let latch: Latch = heap.open(1);
+            thread::spawn(move || peer::model::run(1, stores, || enlisted_if_any(&latch)))
+        };
+        let doer = {
+            let latch: Latch = heap.open(2);
+            thread::spawn(move || drop(latch.count_down(1)))
+        };
+        let latch: Latch = heap.open(3);
+        let was_open = latch.is_open();
+        victim.join().unwrap();
+        doer.join().unwrap();
+        match latch.try_wait() {
+            Ok(()) => assert!(latch.is_open()),
+            Err(error) => assert!(!was_open, "{error}, and it was open"),
+        }
+    });
+}
+
+fn enlisted_if_any(latch: &Latch) {
+    let _ = latch.party().map(super::LatchParty::count_down);
 }

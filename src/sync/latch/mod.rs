@@ -75,7 +75,7 @@ const FIRST_SEAT: usize = 8;
 pub struct Latch<A: Access = ReadWrite> {
     inner: Arc<Inner<A>>,
     /// For who may enlist.
-    _roster: Option<Arc<Roster>>,
+    roster: Option<Arc<Roster>>,
 }
 
 fn layout(count: u64) -> Option<Shape> {
@@ -142,7 +142,7 @@ impl Object for Latch {
         let inner = Inner::over(part)?;
         let roster = Arc::new(Roster(inner.clone()));
         abandon::register(&roster);
-        Ok(Self { inner, _roster: Some(roster) })
+        Ok(Self { inner, roster: Some(roster) })
     }
 }
 
@@ -163,14 +163,18 @@ impl Object<ReadOnly> for Latch<ReadOnly> {
     }
 
     fn over(part: Part<ReadOnly>) -> Result<Self, Reason> {
-        Ok(Self { inner: Inner::over(part)?, _roster: None })
+        Ok(Self { inner: Inner::over(part)?, roster: None })
     }
 }
 
 impl<A: Access> Latch<A> {
     /// Whether it is open: then it stays so.
     pub fn is_open(&self) -> bool {
-        matches!(self.inner.outcome(), Some(Ok(())))
+        let outcome = match &self.roster {
+            Some(roster) => roster.0.outcome(),
+            None => self.inner.seen(),
+        };
+        matches!(outcome, Some(Ok(())))
     }
 
     /// How much is left to count down, enlisted parties included. It may be less the next moment.
@@ -235,7 +239,7 @@ impl Latch<ReadWrite> {
     ///
     /// # Errors
     ///
-    /// [`LatchError::PartyDied`], or the system refuses.
+    /// [`LatchError::PartyDied`], [`LatchError::Deadlock`], or the system refuses.
     pub fn wait(&self) -> Result<(), LatchError> {
         self.inner.wait(Deadline::NEVER)
     }
@@ -296,7 +300,7 @@ impl Latch<ReadOnly> {
     }
 
     fn wait_until(&self, deadline: Deadline) -> Result<(), LatchError> {
-        let outcome = bell::watch(self.inner.bell(), deadline, &mut Spin::new(), || self.inner.outcome());
+        let outcome = bell::watch(self.inner.bell(), deadline, &mut Spin::new(), || self.inner.seen());
         outcome.unwrap_or(Err(LatchError::TimedOut))
     }
 }

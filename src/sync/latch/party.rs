@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use super::{Latch, LatchError};
 use crate::sync::lock::Me;
+use crate::sync::thread;
 
 /// One who is to count down by one; see [`Latch::party`].
 ///
@@ -26,6 +27,11 @@ impl<'a> LatchParty<'a> {
         Self { latch, me, seat, panicking: std::thread::panicking(), not_send: PhantomData }
     }
 
+    /// Whether it is still ours: not in a forked child, nor after it was given up for lost at the end of its thread.
+    fn is_held(&self) -> bool {
+        self.me.is_current() && self.latch.inner.seats.is_held_by(self.seat, self.me.cookie, thread::id())
+    }
+
     #[cfg(loom)]
     pub(super) fn seat(&self) -> usize {
         self.seat
@@ -33,7 +39,7 @@ impl<'a> LatchParty<'a> {
 
     /// Counts down by one. From the one store that does it on, the death of this process is no matter.
     pub fn count_down(self) {
-        if self.me.is_current() {
+        if self.is_held() {
             self.latch.inner.seats.vacate(self.seat);
             self.latch.inner.open_if_done();
         }
@@ -62,11 +68,11 @@ impl Latch {
 
 impl Drop for LatchParty<'_> {
     fn drop(&mut self) {
-        if !self.me.is_current() {
-            return;
-        }
         #[cfg(loom)]
         if crate::base::mortal::is_dead() {
+            return;
+        }
+        if !self.is_held() {
             return;
         }
         let inner = &self.latch.inner;

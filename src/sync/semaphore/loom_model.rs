@@ -1,6 +1,6 @@
 //! Semaphores, as loom sees them.
 //!
-//! Seen to catch:
+//! Seen to catch: what a dead one was taking not given back.
 
 use std::sync::Arc;
 

@@ -240,6 +240,10 @@ impl Semaphore {
     /// As for [`release`](Self::release).
     #[inline]
     pub fn release_many(&self, permits: u32) -> Result<(), ReleaseError> {
+        if permits == 0 {
+            // It would take the sleepers' mark, and wake none of them.
+            return Ok(());
+        }
         let bound = self.inner.bound;
         let more = |now: u32| now.checked_add(permits).filter(|&sum| sum <= bound);
         match self.inner.count().change(|count| more(count.permits()).map(|sum| count.with_permits(sum))) {
@@ -365,6 +369,20 @@ impl Inner {
             Some(Outside::Segment(error)) => Err(error),
             // Whoever is in there finds them, or the next to look.
             Some(Outside::Busy) | None => Ok(()),
+        }
+    }
+
+    /// Gives back the permits of all who are dead; whether there were any.
+    fn reap_all(&self, peer: &Peer, wait: Wait) -> Result<bool, Error> {
+        let (mut any, mut failed) = (false, None);
+        self.seats.find_all_lost(peer, |seat, word| {
+            failed = self.give_back(seat, word, wait).err();
+            any |= failed.is_none();
+            failed.is_none()
+        })?;
+        match failed {
+            Some(Outside::Segment(error)) => Err(error),
+            Some(Outside::Busy) | None => Ok(any),
         }
     }
 }

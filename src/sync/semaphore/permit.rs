@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use super::Semaphore;
 use crate::sync::inside::Inside;
 use crate::sync::lock::Me;
+use crate::sync::thread;
 
 /// A permit of a [`Semaphore`], given back when this is dropped, or its holder dies.
 ///
@@ -25,9 +26,14 @@ impl<'a> Permit<'a> {
         Self { semaphore, me, seat, not_send: PhantomData }
     }
 
+    /// Whether it is still ours: not in a forked child, nor after it was given back for lost at the end of its thread.
+    fn is_held(&self) -> bool {
+        self.me.is_current() && self.semaphore.inner.seats.is_held_by(self.seat, self.me.cookie, thread::id())
+    }
+
     /// Keeps the permit as one of those taken by [`acquire`](Semaphore::acquire): it stays taken, whoever dies, until somebody [releases](Semaphore::release) it.
     pub fn into_plain(self) {
-        if self.me.is_current() {
+        if self.is_held() {
             // Ours while we live; with this store the count is all that knows of it.
             self.semaphore.inner.seats.vacate(self.seat);
         }
@@ -41,7 +47,7 @@ impl Drop for Permit<'_> {
         if crate::base::mortal::is_dead() {
             return;
         }
-        if !self.me.is_current() {
+        if !self.is_held() {
             return;
         }
         let inner = &self.semaphore.inner;

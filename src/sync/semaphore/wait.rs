@@ -40,14 +40,21 @@ impl Way for Guarded {
     type Prize = usize;
 
     fn take(&self, inner: &Inner, asker: Asker<'_>, wait: Wait) -> Result<Option<usize>, AcquireError> {
-        let entered = match inner.enter(wait) {
-            Ok(entered) => entered,
-            Err(Outside::Busy) => return Ok(None),
-            Err(Outside::Segment(error)) => return Err(error.into()),
-        };
-        let taken = inner.ledger().take(asker.peer.cookie(), asker.thread);
-        drop(entered);
-        taken.map_err(|Full| AcquireError::TooManyPermits { most: SEATS })
+        loop {
+            let entered = match inner.enter(wait) {
+                Ok(entered) => entered,
+                Err(Outside::Busy) => return Ok(None),
+                Err(Outside::Segment(error)) => return Err(error.into()),
+            };
+            let taken = inner.ledger().take(asker.peer.cookie(), asker.thread);
+            drop(entered);
+            match taken {
+                Ok(seat) => return Ok(seat),
+                // While there are permits nobody waits, so nobody has looked for the dead.
+                Err(Full) if inner.reap_all(asker.peer, wait)? => {}
+                Err(Full) => return Err(AcquireError::TooManyPermits { most: SEATS }),
+            }
+        }
     }
 }
 
@@ -148,6 +155,10 @@ impl<W: Way> Contest for Wish<'_, W> {
         }
         if !may_take {
             return Look::Free;
+        }
+        // After an error there is only the check.
+        if self.failed.is_some() {
+            return Look::Busy;
         }
         match self.take() {
             Ok(taken) => taken.map_or(Look::Busy, Look::Ours),
