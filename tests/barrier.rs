@@ -9,8 +9,10 @@ use sharedware::sync::{ActionError, Arrival, Barrier, BarrierError, BrokenBy, Pa
 use sharedware::{Options, Reason, Segment};
 
 mod common {
+    pub(crate) mod late;
     pub(crate) mod place;
 }
+use common::late::{Late, outlives};
 use common::place::{self, Place, SOON, eventually, takes_at_least};
 
 const MOMENT: Duration = Duration::from_millis(20);
@@ -291,51 +293,24 @@ fn a_thread_that_ends_with_a_leaked_party_is_dead() {
     }
 }
 
-/// Does something in the destructor of a thread-local.
-struct Between(Box<dyn FnMut()>);
-
-impl Drop for Between {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
-
 thread_local! {
-    static LATE: RefCell<Option<Party<'static>>> = const { RefCell::new(None) };
-    static BETWEEN: RefCell<Option<Between>> = const { RefCell::new(None) };
+    static LATE: RefCell<Option<Late<Party<'static>>>> = const { RefCell::new(None) };
 }
 
-/// A guard in a thread-local may be dropped after the end of its thread was seen, and its seat freed and taken by another. Then it is not its to leave.
+/// It is not leaked: until it is dropped it is enlisted, and breaks nothing.
 #[test]
-fn a_party_dropped_late_leaves_nobody_elses_seat() {
+fn a_party_in_a_thread_local_stays_until_it_is_dropped() {
     let place = Place::new();
     let barrier: &'static _ = Box::leak(Box::new(Barrier::create(&place.domain(), "it", 1).unwrap()));
-    let ((go, told), (say, taken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
-    let other = thread::spawn(move || {
-        told.recv().unwrap();
-        barrier.reset().unwrap();
-        let party = barrier.party().unwrap();
-        say.send(()).unwrap();
-        told.recv().unwrap();
-        assert_eq!(barrier.enlisted(), 1, "left by who had lost it");
-        drop(party);
-    });
-    let late_go = go.clone();
-    let late = thread::spawn(move || {
-        // In this order, so that the destructors come in the other: that which sees the end of the thread first.
-        LATE.with_borrow_mut(|late| *late = None);
-        BETWEEN.with_borrow_mut(|between| *between = None);
-        LATE.with_borrow_mut(|late| *late = Some(barrier.party().unwrap()));
-        let between = move || {
-            late_go.send(()).unwrap();
-            taken.recv().unwrap();
+    for touched_first in [true, false] {
+        let seen = || {
+            assert_eq!(barrier.enlisted(), 1, "{touched_first}");
+            barrier.wait().unwrap();
         };
-        BETWEEN.with_borrow_mut(|it| *it = Some(Between(Box::new(between))));
-    });
-    late.join().unwrap();
-    go.send(()).unwrap();
-    other.join().unwrap();
-    assert_eq!(barrier.enlisted(), 0);
+        outlives(&LATE, touched_first, || barrier.party().ok(), seen);
+        assert_eq!(barrier.enlisted(), 0);
+        assert!(!barrier.is_broken());
+    }
 }
 
 #[test]
