@@ -9,7 +9,7 @@
 //! meanwhile.
 //!
 //! The protocol is in ARCHITECTURE.md, "Waiting". **If the waker dies** before it rings, the sleeper notices at the end of its
-//! slice, 20 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
+//! slice, 40 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
 
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,13 @@ use crate::sys::barrier::{self, Light};
 use crate::sys::futex;
 
 const SLEEPING: u64 = 1;
+/// Of those who poll.
+const SHORTEST_SLICE: Duration = Duration::from_micros(50);
 pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
 /// The first slice where it is no hurry to find the dead: beyond the kernel's tick (4 ms, as a rule). A shorter one has the timer set anew both when it begins and when
 /// it ends early, which in a virtual machine costs more than the whole wake-up.
 pub(crate) const CALM_SLICE: Duration = Duration::from_millis(5);
-pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(20);
+pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(40);
 
 /// Until when to wait.
 #[derive(Debug, Clone, Copy)]
@@ -208,8 +210,8 @@ pub(crate) fn wait_in_slices<R, E>(
     }
 }
 
-/// Waits until `ready` has something, without a bell to set: for who may not write. Looks again at growing intervals up to a millisecond;
-/// `word`, whose low half is `seen`, is slept on in case somebody rings it.
+/// Waits until `ready` has something, without a bell to set: for who may not write. Looks again at growing intervals, a sixteenth of the time it has
+/// waited, so that who waits long costs as little as who sleeps; `word` is slept on in case somebody rings it.
 ///
 /// `None`: the deadline has passed.
 pub(crate) fn watch<R, A: Access>(
@@ -221,13 +223,13 @@ pub(crate) fn watch<R, A: Access>(
     if let Some(result) = spin.until(&mut ready) {
         return Some(result);
     }
-    let mut slice = Duration::from_micros(50);
+    let start = Instant::now();
     loop {
         let seen = word.load(Relaxed) as u32;
         if let Some(result) = ready() {
             return Some(result);
         }
+        let slice = (start.elapsed() / 16).clamp(SHORTEST_SLICE, LONGEST_SLICE);
         futex::wait(word, seen, deadline.left(slice)?);
-        slice = (slice * 2).min(FIRST_SLICE);
     }
 }
