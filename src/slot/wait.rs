@@ -28,7 +28,7 @@ impl<T: Shared> Slots<T, ReadWrite> {
 }
 
 impl<T: Shared> Slots<T, ReadOnly> {
-    /// As for writable handles, but since a read-only one cannot say that it waits, it looks again at growing intervals, a millisecond at most.
+    /// As for writable handles, but since a read-only one cannot say that it waits, it looks again at growing intervals, a sixteenth of the time it has waited and 40 ms at most.
     ///
     /// # Errors
     ///

@@ -281,7 +281,7 @@ impl Latch<ReadWrite> {
 impl Latch<ReadOnly> {
     part::read_only_constructors!("a latch");
 
-    /// Waits until it is open. Since a read-only handle cannot say that it waits, it looks again at growing intervals, a millisecond at most.
+    /// Waits until it is open. Since a read-only handle cannot say that it waits, it looks again at growing intervals, a sixteenth of the time it has waited and 40 ms at most.
     ///
     /// # Errors
     ///
