@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::abandon::{self, Abandon};
+use super::abandon::{self, Abandon, Open};
 use super::error::LockError;
 use super::lock::{Acquired, Asker, Core, Holding, LOCK_WORDS, Me, Refused, Wait};
 use super::part::Part;
@@ -17,6 +17,7 @@ pub(crate) struct Lock {
     core: Core,
     me: Me,
     shared: Arc<Inner>,
+    _open: Open,
 }
 
 #[derive(Debug)]
@@ -53,8 +54,8 @@ impl Lock {
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
         let shared = Arc::new(Inner { part, core: core.clone() });
-        abandon::register(&shared);
-        Ok(Self { core, me, shared })
+        let open = abandon::register(&shared);
+        Ok(Self { core, me, shared, _open: open })
     }
 
     pub(crate) fn part(&self) -> &Part {
@@ -190,12 +191,6 @@ impl Abandon for Inner {
         if let Some(me) = self.part.known_me() {
             self.core.abandon(me.cookie, thread);
         }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        abandon::handle_dropped(self);
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::places::{PLACE_WORDS, Places, SPARE};
 use self::round::{MOST, RoundWord, State};
-use super::abandon::{self, Abandon};
+use super::abandon::{self, Abandon, Open};
 use super::bell::Deadline;
 use super::inside::Inside;
 use super::lock::LOCK_WORDS;
@@ -77,6 +77,7 @@ const FIRST_PLACE: usize = LINE + 8;
 #[derive(Clone)]
 pub struct Barrier {
     inner: Arc<Inner>,
+    _open: Open,
 }
 
 struct Inner {
@@ -166,8 +167,8 @@ impl Object for Barrier {
             parties,
             part,
         });
-        abandon::register(&inner);
-        Ok(Self { inner })
+        let open = abandon::register(&inner);
+        Ok(Self { inner, _open: open })
     }
 }
 
@@ -310,11 +311,5 @@ impl Abandon for Inner {
         if let Ok(me) = self.part.me() {
             self.seats.lose_all(me.cookie, thread);
         }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        abandon::handle_dropped(self);
     }
 }

@@ -10,7 +10,7 @@ use crate::base::atomic::{Word, fence};
 use crate::peer::{Peer, Place, WaitRecord};
 use crate::segment::region::WordArray;
 use crate::segment::{Error, Reason};
-use crate::sync::abandon::{self, Abandon};
+use crate::sync::abandon::{Abandon, Open};
 use crate::sync::bell::{self, Deadline, Look};
 use crate::sync::part::Part;
 use crate::sync::seats::Seats;
@@ -96,8 +96,12 @@ pub(super) struct Inner<A: Access> {
     pub(super) seats: Seats<A>,
 }
 
-/// Says of leaked parties that they are lost, when the last handle goes.
-pub(super) struct Roster(pub(super) Arc<Inner<ReadWrite>>);
+/// What only those have who may enlist.
+#[derive(Clone)]
+pub(super) struct Roster {
+    pub(super) inner: Arc<Inner<ReadWrite>>,
+    pub(super) _open: Open,
+}
 
 impl<A: Access> Inner<A> {
     pub(super) fn over(part: Part<A>) -> Result<Arc<Self>, Reason> {
@@ -223,22 +227,16 @@ impl Inner<ReadWrite> {
     }
 }
 
-impl Abandon for Roster {
+impl Abandon for Inner<ReadWrite> {
     fn place(&self) -> Place {
-        self.0.part.place()
+        self.part.place()
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        if let Ok(me) = self.0.part.me()
-            && self.0.seats.lose_all(me.cookie, thread)
+        if let Ok(me) = self.part.me()
+            && self.seats.lose_all(me.cookie, thread)
         {
-            self.0.fail();
+            self.fail();
         }
-    }
-}
-
-impl Drop for Roster {
-    fn drop(&mut self) {
-        abandon::handle_dropped(self);
     }
 }

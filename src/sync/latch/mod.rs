@@ -75,7 +75,7 @@ const FIRST_SEAT: usize = 8;
 pub struct Latch<A: Access = ReadWrite> {
     inner: Arc<Inner<A>>,
     /// For who may enlist.
-    roster: Option<Arc<Roster>>,
+    roster: Option<Roster>,
 }
 
 fn layout(count: u64) -> Option<Shape> {
@@ -140,8 +140,7 @@ impl Object for Latch {
 
     fn over(part: Part) -> Result<Self, Reason> {
         let inner = Inner::over(part)?;
-        let roster = Arc::new(Roster(inner.clone()));
-        abandon::register(&roster);
+        let roster = Roster { _open: abandon::register(&inner), inner: inner.clone() };
         Ok(Self { inner, roster: Some(roster) })
     }
 }
@@ -171,7 +170,7 @@ impl<A: Access> Latch<A> {
     /// Whether it is open: then it stays so.
     pub fn is_open(&self) -> bool {
         let outcome = match &self.roster {
-            Some(roster) => roster.0.outcome(),
+            Some(roster) => roster.inner.outcome(),
             None => self.inner.seen(),
         };
         matches!(outcome, Some(Ok(())))

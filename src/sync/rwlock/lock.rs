@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::abandon::{self, Abandon};
+use super::super::abandon::{self, Abandon, Open};
 use super::super::bell::Deadline;
 use super::super::error::LockError;
 use super::super::held;
@@ -73,6 +73,7 @@ pub struct RwLock<T: Shared> {
     pub(super) core: RwCore,
     me: Me,
     shared: Arc<Inner>,
+    open: Open,
     pub(super) value: Lent<T>,
 }
 
@@ -111,8 +112,8 @@ impl<T: Shared> Object for RwLock<T> {
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
         let shared = Arc::new(Inner { part, core: core.clone() });
-        abandon::register(&shared);
-        Ok(Self { core, me, shared, value })
+        let open = abandon::register(&shared);
+        Ok(Self { core, me, shared, open, value })
     }
 }
 
@@ -284,7 +285,8 @@ impl<T: Shared> RwLock<T> {
 
 impl<T: Shared> Clone for RwLock<T> {
     fn clone(&self) -> Self {
-        Self { core: self.core.clone(), me: self.me, shared: self.shared.clone(), value: self.value.clone() }
+        let (shared, open) = (self.shared.clone(), self.open.clone());
+        Self { core: self.core.clone(), me: self.me, shared, open, value: self.value.clone() }
     }
 }
 
@@ -306,11 +308,5 @@ impl Abandon for Inner {
         if let Some(me) = self.part.known_me() {
             self.core.abandon(me.cookie, thread);
         }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        abandon::handle_dropped(self);
     }
 }

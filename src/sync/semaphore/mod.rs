@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::count::{CountWord, MOST};
 use self::ledger::Ledger;
-use super::abandon::{self, Abandon};
+use super::abandon::{self, Abandon, Open};
 use super::bell::Deadline;
 use super::inside::{Entered, Inside, Outside};
 use super::lock::contention::Contention;
@@ -118,6 +118,7 @@ impl From<u32> for SemaphoreSetup {
 #[derive(Clone)]
 pub struct Semaphore {
     inner: Arc<Inner>,
+    _open: Open,
 }
 
 pub(super) struct Inner {
@@ -182,8 +183,8 @@ impl Object for Semaphore {
         let bound = part.config.get(1).and_then(|&bound| u32::try_from(bound).ok()).unwrap_or(MOST);
         let inside = Inside::new(&part)?;
         let inner = Arc::new(Inner { inside, line: part.array::<8>(LINE)?, seats: Seats::new(seats), bound, part });
-        abandon::register(&inner);
-        Ok(Self { inner })
+        let open = abandon::register(&inner);
+        Ok(Self { inner, _open: open })
     }
 }
 
@@ -398,11 +399,5 @@ impl Abandon for Inner {
             // If this does not get in, others do.
             let _ = self.reap(&peer);
         }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        abandon::handle_dropped(self);
     }
 }
