@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::mem::ManuallyDrop;
 #[cfg(not(loom))]
 use std::sync::Mutex;
 #[cfg(not(loom))]
@@ -33,7 +34,9 @@ struct Held {
 }
 
 thread_local! {
-    static HELD: RefCell<Held> = const { RefCell::new(Held { depth: 0, shared: None, exclusive: None }) };
+    /// Never dropped, so it is there also for the destructors of other thread-locals. (Nobody's end leaves anything in it.)
+    static HELD: RefCell<ManuallyDrop<Held>> =
+        const { RefCell::new(ManuallyDrop::new(Held { depth: 0, shared: None, exclusive: None })) };
 }
 
 /// Has `act` called in forked children (libc's `fork`), in the one thread that they have; one more time for each call.
@@ -88,8 +91,7 @@ extern "C" fn after_fork() {
 }
 
 fn held(act: impl FnOnce(&mut Held)) {
-    // Inaccessible only while this thread's locals are destroyed; then we go without.
-    let _ = HELD.try_with(|held| {
+    HELD.with(|held| {
         if let Ok(mut held) = held.try_borrow_mut() {
             act(&mut held);
         }
@@ -167,5 +169,41 @@ impl Stamp {
 
     pub(crate) fn is_current(self) -> bool {
         true
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread;
+
+    use super::*;
+
+    /// Tells, when its thread ends, whether the gate can still be held.
+    struct Late(Sender<bool>);
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let _gate = gate();
+            let holds = HELD.try_with(|held| held.borrow().shared.is_some());
+            let _ = self.0.send(holds.unwrap_or(false));
+        }
+    }
+
+    thread_local! {
+        static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+    }
+
+    /// A thread that ends goes through what it has locked. Without the gate, a fork at that moment left its child with a list locked for ever.
+    #[test]
+    fn the_gate_is_held_also_while_a_thread_ends() {
+        let (holds, held) = channel();
+        let thread = thread::spawn(|| {
+            // Destroyed after what was used later.
+            LATE.set(Some(Late(holds)));
+            drop(gate());
+        });
+        thread.join().unwrap();
+        assert_eq!(held.recv(), Ok(true));
     }
 }
