@@ -34,6 +34,10 @@ pub enum LockError<G> {
     /// **The lock is still yours**, in this guard: as many wait on the condition variable as there is room for, so this thread has not waited.
     #[error("256 threads wait on the condition variable already: the lock is still held, and nothing was waited for")]
     TooManyWaiters(G),
+    /// Nobody has it, or is only about to: there is nothing to give back, and nothing was waited for
+    /// ([`Condvar::wait_raw`](super::Condvar::wait_raw) and its like only).
+    #[error("the lock is not held, so it cannot be given back for a wait: lock it first")]
+    NotLocked,
     /// The system refuses.
     #[error(transparent)]
     Segment(#[from] Box<Error>),
@@ -68,6 +72,7 @@ impl<G> LockError<G> {
             Self::Deadlock => LockError::Deadlock,
             Self::TooDeep => LockError::TooDeep,
             Self::TooManyWaiters(guard) => LockError::TooManyWaiters(map(guard)),
+            Self::NotLocked => LockError::NotLocked,
             Self::Segment(error) => LockError::Segment(error),
         }
     }
@@ -83,6 +88,7 @@ impl<G> std::fmt::Debug for LockError<G> {
             Self::Deadlock => f.write_str("Deadlock"),
             Self::TooDeep => f.write_str("TooDeep"),
             Self::TooManyWaiters(_) => f.write_str("TooManyWaiters(..)"),
+            Self::NotLocked => f.write_str("NotLocked"),
             Self::Segment(error) => f.debug_tuple("Segment").field(error).finish(),
         }
     }

@@ -9,6 +9,7 @@ use super::super::bell::Deadline;
 use super::super::error::LockError;
 use super::super::mutex::MutexGuard;
 use super::super::part::{self, CONFIG_WORDS, Object, Part, Shape};
+use super::super::raw_mutex::RawMutex;
 use super::super::thread;
 use super::Wake;
 use super::relock::Relock;
@@ -17,7 +18,8 @@ use crate::Shared;
 use crate::segment::region::Words;
 use crate::segment::{Kind, Reason};
 
-/// A place to wait until another says that something has changed, for any threads of any processes; with a [`Mutex`](super::super::Mutex).
+/// A place to wait until another says that something has changed, for any threads of any processes; with a [`Mutex`](super::super::Mutex), or a
+/// [`RawMutex`] ([`wait_raw`](Self::wait_raw)).
 ///
 /// Waiting gives the mutex back and takes it again before it returns, and between giving back and waiting no notification is missed. A wait ends
 /// **only** by a notification or its time-out; which of those that wait are notified is decided by who began first. All the same, look at the condition itself again:
@@ -33,7 +35,7 @@ use crate::segment::{Kind, Reason};
 /// it has the mutex again, the next owner of that is told, and the notification goes on as well. If a second process dies while it passes a notification on, two may be
 /// notified.) If the notifying process dies in the call, who was notified by then wakes within some 40 ms, and the others go on waiting.
 ///
-/// **In a forked child** nobody can wait with a guard of the parent's.
+/// **In a forked child** nobody can wait with a guard of the parent's. With a raw mutex that the parent has locked anybody can: it unlocks it.
 ///
 /// **When not to use it.** For a flag or a count of things, [`Mutex`](super::super::Mutex) and this are more than is needed: the other objects of
 /// [the module](super::super) are faster.
@@ -168,6 +170,67 @@ impl Condvar {
         Ok((guard, Wake::Notified))
     }
 
+    /// As [`wait`](Self::wait), with a lock that has no guard: unlocks it, waits for a notification, and locks it again. As Python's `Condition(Lock())`.
+    ///
+    /// Whoever has locked it, as anyone may unlock a [`RawMutex`]: that it is the caller is a matter of agreement. When this returns, the caller has.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::NotLocked`] if nobody has locked it: not waited, and what notification came meanwhile went to another. [`LockError::OwnerDied`]: **it
+    /// is locked, by the caller**; notified, and an owner of the lock died since or before, and nobody has said that what it guards is whole.
+    /// [`LockError::TooManyWaiters`]: not waited, **still locked**. [`LockError::Segment`]: it could not be unlocked, or it could not be locked again
+    /// and is not.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use sharedware::{Domain, Options, Segment, sync::{Condvar, RawMutex}};
+    ///
+    /// let domain = Domain::new("doc-condvar-raw")?;
+    /// let (lock, more) = (RawMutex::create(&domain, "lock")?, Condvar::create(&domain, "more")?);
+    /// let count = Segment::create(&domain, "count", 8, &Options::new())?;
+    /// let counted = || -> Result<u64, sharedware::Error> {
+    ///     let mut bytes = [0; 8];
+    ///     count.read(0, &mut bytes)?;
+    ///     Ok(u64::from_ne_bytes(bytes))
+    /// };
+    ///
+    /// std::thread::scope(|scope| {
+    ///     // In any process:
+    ///     scope.spawn(|| {
+    ///         lock.lock().unwrap();
+    ///         count.write(0, &1_u64.to_ne_bytes()).unwrap();
+    ///         more.notify_one();
+    ///         lock.unlock().unwrap();
+    ///     });
+    ///     lock.lock()?;
+    ///     while counted()? == 0 {
+    ///         more.wait_raw(&lock)?;
+    ///     }
+    ///     lock.unlock()?;
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_raw(&self, mutex: &RawMutex) -> Result<(), LockError<()>> {
+        match self.wait_until(mutex, Deadline::NEVER) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.map(drop)),
+        }
+    }
+
+    /// As [`wait_raw`](Self::wait_raw), for at most `timeout`. (Then it is locked again, however long that takes.)
+    ///
+    /// # Errors
+    ///
+    /// As for [`wait_raw`](Self::wait_raw), with how the wait ended where it is locked all the same.
+    pub fn wait_raw_timeout(&self, mutex: &RawMutex, timeout: Duration) -> Result<Wake, LockError<Wake>> {
+        match self.wait_until(mutex, Deadline::after(timeout)) {
+            Ok((_, wake)) => Ok(wake),
+            Err(error) => Err(error.map(|(_, wake)| wake)),
+        }
+    }
+
     /// Waits with whatever lock it is.
     pub(crate) fn wait_until<G: Relock>(&self, mut guard: G, deadline: Deadline) -> Waited<G> {
         if !guard.is_held() {
@@ -178,7 +241,10 @@ impl Condvar {
             return Err(LockError::TooManyWaiters((guard, Wake::TimedOut)));
         };
         let mut guard = ManuallyDrop::new(guard);
-        guard.unlock();
+        if let Err(error) = guard.unlock() {
+            self.waiters.leave_unreceived(waiter);
+            return Err(without_guard(error));
+        }
         let wake = {
             let _record = peer.wait_record(thread::id(), self.part.place());
             self.waiters.sleep(waiter, deadline, &peer)
@@ -234,6 +300,7 @@ fn without_guard<G>(error: LockError<()>) -> LockError<G> {
         LockError::Segment(error) => LockError::Segment(error),
         LockError::WouldBlock { owner } => LockError::WouldBlock { owner },
         LockError::TimedOut { owner } => LockError::TimedOut { owner },
+        LockError::NotLocked => LockError::NotLocked,
         // The others have one, and are not passed here.
         _ => LockError::Deadlock,
     }

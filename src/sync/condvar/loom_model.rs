@@ -226,6 +226,27 @@ fn loom_who_begins_to_wait_dies_at_every_store() {
     });
 }
 
+/// Who finds, once it waits, that it has no lock to give back keeps no notification from who waits in earnest.
+#[test]
+fn loom_who_cannot_wait_passes_on() {
+    explore(3, || {
+        let model = Model::new();
+        let [first, second] = [1, 2].map(|slot| model.enter(slot));
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || model.waiters.leave_unreceived(first))
+        };
+        let sleeper = {
+            let model = model.clone();
+            thread::spawn(move || model.finish(2, second))
+        };
+        assert_eq!(model.waiters.notify(1), 1);
+        other.join().unwrap();
+        sleeper.join().unwrap();
+        model.assert_room();
+    });
+}
+
 #[test]
 fn loom_a_notifier_dies_at_every_store() {
     mortal::at_every_store(2, |stores| {

@@ -156,12 +156,10 @@ impl Waiters {
         }
     }
 
-    /// Gives the cell back without having received the notification, if there was one: it is passed on.
+    /// Gives the cell back, waiting or not, without having received the notification, if there was one: it is passed on.
     pub(super) fn leave_unreceived(&self, waiter: Waiter) {
         if let Some(cell) = self.cell(waiter.cell) {
-            if let Some(limit) = cell.signal().limit() {
-                self.notify_oldest(limit);
-            }
+            self.clear(cell);
             cell.free();
         }
     }
@@ -236,7 +234,7 @@ impl Waiters {
         })
     }
 
-    /// Passes on what the dead owner of a cell was notified of, and sees to it that nobody notifies it any more.
+    /// Passes on what the owner of a cell was notified of, who is dead or us, and sees to it that nobody notifies it any more.
     fn clear(&self, cell: Cell<'_>) {
         loop {
             let signal = cell.signal();
