@@ -11,6 +11,7 @@ use super::held::{Held, Lock};
 use super::lock::{LOCK_WORDS, Wait};
 use super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use super::spin::Spin;
+use super::thread;
 use crate::base::access::{Access, ReadOnly, ReadWrite};
 use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::base::atomic::Word;
@@ -361,8 +362,17 @@ impl<A: Access> Once<A> {
         let done = || self.is_completed().then_some(());
         let spin = &mut Spin::new();
         match &self.own {
+            Some(_) if self.is_completed() => true,
             Some(own) => {
-                let outcome: Result<_, Infallible> = bell::wait(own.bell(), deadline, spin, |_| done(), || Ok(()));
+                // For people only: who waits where. It need not be anybody's, so nobody need be asked about.
+                let part = own.lock.part();
+                let peer = part.member().and_then(crate::peer::Member::peer).ok();
+                let mut record = None;
+                let list = || -> Result<(), Infallible> {
+                    record = record.take().or_else(|| peer.as_ref()?.wait_record(thread::id(), part.place()));
+                    Ok(())
+                };
+                let outcome = bell::wait(own.bell(), deadline, spin, |_| done(), list);
                 matches!(outcome, Ok(Some(())))
             }
             None => bell::watch(self.words.at::<1>(), deadline, spin, done).is_some(),

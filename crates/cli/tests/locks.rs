@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sharedware::slot::Slots;
-use sharedware::sync::{LockError, Mutex};
+use sharedware::sync::{
+    Barrier, Condvar, Event, Latch, LockError, Mutex, Once, RawMutex, ReentrantMutex, RwLock, Semaphore, SemaphoreSetup,
+};
 use sharedware::{Domain, Options, Segment};
 use support::{PATIENCE, Ran, Room, Running, until};
 
@@ -112,6 +114,50 @@ fn a_lock_is_shown_with_who_has_it_and_who_waits() {
     until("it has the lock", || locks(&room, &["a"])["locks"][0]["holders"][0]["pid"] == pid(&waiter));
     let shown = locks(&room, &["a"])["locks"][0].clone();
     assert_eq!((&shown["waiters"], &shown["contended"]), (&json!([]), &json!(1)));
+}
+
+/// What only a kind has, under the names that the text has, too.
+#[test]
+fn every_kind_is_shown() {
+    let room = Room::new("kinds");
+    let domain = room.domain();
+    let mutex = ReentrantMutex::create(&domain, "reentrant", 7_u64).unwrap();
+    let _held = mutex.lock().unwrap();
+    let raw = RawMutex::create(&domain, "raw").unwrap();
+    raw.lock().unwrap();
+    let rwlock = RwLock::create(&domain, "rwlock", 7_u64).unwrap();
+    let _reader = rwlock.read().unwrap();
+    let _condvar = Condvar::create(&domain, "condvar").unwrap();
+    let semaphore = Semaphore::create(&domain, "semaphore", SemaphoreSetup::bounded(2)).unwrap();
+    let _permit = semaphore.permit().unwrap();
+    let event = Event::create(&domain, "event").unwrap();
+    event.set();
+    let barrier = Barrier::create(&domain, "barrier", 3).unwrap();
+    let _party = barrier.party().unwrap();
+    let _once = Once::create(&domain, "once").unwrap();
+    let latch = Latch::create(&domain, "latch", 2).unwrap();
+    latch.count_down(1).unwrap();
+    let shown = locks(&room, &[]);
+    let expected = [
+        ("barrier", "barrier", Some("expected"), json!({"parties": 3, "arrived": 0, "generation": 0, "broken": false})),
+        ("condvar", "condition variable", None, json!({"waiting": 0})),
+        ("event", "event", None, json!({"set": true, "sets": 1})),
+        ("latch", "latch", None, json!({"count": 1, "open": false, "failed": false})),
+        ("once", "once", None, json!({"stage": "not begun"})),
+        ("raw", "raw mutex", Some("owner"), json!({})),
+        ("reentrant", "reentrant mutex", Some("owner"), json!({})),
+        ("rwlock", "reader-writer lock", Some("reader"), json!({"readers": 1, "reads that waited": 0})),
+        ("semaphore", "semaphore", Some("permit"), json!({"permits": 1, "at most": 2})),
+    ];
+    let shown = shown["locks"].as_array().unwrap();
+    assert_eq!(shown.len(), expected.len());
+    let text = room.run(&["locks"]).text();
+    for (lock, (name, kind, role, facts)) in shown.iter().zip(expected) {
+        assert_eq!((&lock["name"], &lock["kind"], &lock["facts"]), (&json!(name), &json!(kind), &facts));
+        let roles: Vec<_> = lock["holders"].as_array().unwrap().iter().map(|holder| &holder["role"]).collect();
+        assert_eq!(roles, role.map(Value::from).iter().collect::<Vec<_>>(), "{name}");
+        assert!(text.lines().any(|line| line.starts_with(name) && line.contains(kind)), "{text}");
+    }
 }
 
 #[test]
