@@ -78,8 +78,19 @@ fn who_has_it_waits_for_it_only_with_a_limit() {
 fn it_stays_locked_without_its_thread_and_without_a_handle() {
     let place = Place::new();
     let mutex = create(&place);
+    let holder = || {
+        let [lock] = place.domain().locks_in("it", &Options::new()).unwrap().locks.try_into().unwrap();
+        let [holder] = lock.holders.try_into().unwrap();
+        (holder.who.peer.unwrap().pid, holder.who.thread)
+    };
     thread::scope(|scope| {
-        scope.spawn(|| mutex.lock().unwrap());
+        let owner = scope.spawn(|| {
+            mutex.lock().unwrap();
+            holder()
+        });
+        let (pid, thread) = owner.join().unwrap();
+        assert_ne!(thread, 0);
+        assert_eq!(holder(), (pid, 0), "another thread may be given its number");
     });
     assert!(matches!(mutex.lock_timeout(MOMENT), Err(LockError::TimedOut { .. })));
     mutex.unlock().unwrap();

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::abandon::{self, Abandon, Open};
 use super::bell::Deadline;
 use super::error::{LockError, UnlockError};
 use super::held::explain;
 use super::lock::{Asker, Core, LOCK_WORDS, Me, Unlock, Wait};
 use super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use super::thread;
+use crate::peer::Place;
 use crate::segment::region::Words;
 use crate::segment::{Error, Kind, Reason};
 
@@ -24,7 +26,9 @@ use crate::segment::{Error, Kind, Reason};
 /// [`mark_consistent`](Self::mark_consistent). Whoever dies while it waits leaves nothing.
 ///
 /// **It stays locked** when the thread that locked it ends, and when the last handle is dropped: somebody else may be meant to unlock it. Only the end of
-/// the process gives it up. (A process that drops a handle of a lock that it has locked stays a peer of the domain until its end.)
+/// the process gives it up. (A process that drops a handle of a lock that it has locked stays a peer of the domain until its end.) A thread that comes
+/// later waits for it as for anybody's, even if the system gives it the number of the one that ended. (Unless that one ended when its process had no
+/// handle of the lock: who then has its number, and opens the lock anew, is told `Deadlock` by [`lock`](Self::lock). The other two do not ask.)
 ///
 /// **In a forked child** a lock that the parent has is the parent's. The child may unlock it, as anyone may.
 ///
@@ -57,6 +61,7 @@ pub struct RawMutex {
     core: Core,
     me: Me,
     shared: Arc<Inner>,
+    _open: Open,
 }
 
 struct Inner {
@@ -70,6 +75,19 @@ impl Drop for Inner {
         let owner = self.core.owner().load().cookie();
         if owner.is_some() && owner == self.part.known_me().map(|me| me.cookie) {
             self.part.stay_member();
+        }
+    }
+}
+
+/// It is not given up. But a thread that comes later, and has the number of one that ended, must not be taken for it.
+impl Abandon for Inner {
+    fn place(&self) -> Place {
+        self.part.place()
+    }
+
+    fn abandon(&self, thread: Option<u32>) {
+        if let (Some(thread), Some(me)) = (thread, self.part.known_me()) {
+            self.core.forget_thread(me.cookie, thread);
         }
     }
 }
@@ -93,7 +111,8 @@ impl Object for RawMutex {
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
         let shared = Arc::new(Inner { core: core.clone(), part });
-        Ok(Self { core, me, shared })
+        let open = abandon::register(&shared);
+        Ok(Self { core, me, shared, _open: open })
     }
 }
 

@@ -299,6 +299,14 @@ impl Core {
         before.thread() == thread && self.owner().load().is_settled(me) && self.holder().load() == before
     }
 
+    /// Says of a raw mutex, if this thread was the last to take it, that it is held by no thread any more: this one ends.
+    pub(crate) fn forget_thread(&self, me: Cookie, thread: u32) {
+        let found = self.holder().load();
+        if self.is_held_by(me, thread) {
+            self.holder().forget_thread(found);
+        }
+    }
+
     /// Gives the lock back as if its owner had died, if this process has it by that thread, or by any.
     pub(crate) fn abandon(&self, me: Cookie, thread: Option<u32>) {
         let holds = |thread| self.is_held_by(me, thread);

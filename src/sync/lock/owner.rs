@@ -152,9 +152,9 @@ impl OwnerWord<'_> {
 }
 
 /// What a holder word holds: `thread (32 bits) << 32 | number of the holding (32 bits)`. The thread is 0 while nobody holds the lock (of a raw mutex:
-/// it stays that of the last owner).
+/// it stays that of the last owner, until that thread ends).
 ///
-/// Written by the owner only. The number goes on from holding to holding, so two looks at the same word are looks at the same holding (unless it
+/// Written by the owner only, or by that thread of it. The number goes on from holding to holding, so two looks at the same word are looks at the same holding (unless it
 /// went round).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Holding(u64);
@@ -192,6 +192,14 @@ impl HolderWord<'_> {
         let holding = Holding(u64::from(thread) << 32 | u64::from(number));
         self.0.store(holding.0, Relaxed);
         holding
+    }
+
+    /// Takes the thread, which ends, off the holding as it was found, which goes on without one.
+    ///
+    /// Whoever has the lock by now has begun another, and it is left alone: an exchange comes right after what it found in the order of the word, so
+    /// before all that was stored by those who knew of that. (Loom does not know the former, so there is no model of this.)
+    pub(crate) fn forget_thread(self, found: Holding) {
+        let _ = self.0.compare_exchange(found.0, u64::from(found.number()), Relaxed, Relaxed);
     }
 
     /// The end of this holding.
