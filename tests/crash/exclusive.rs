@@ -24,22 +24,20 @@ pub(crate) fn scenarios() -> Vec<Box<dyn Enumerate>> {
         recover: Some(|raw| raw.increment().map(drop)),
         verify: |world, raw, death| raw.check(world, death),
     };
-    let reentrant: Case<ReentrantMutex<Pair>> = Case {
-        name: "lock a reentrant mutex twice",
-        make: |world| Ok(ReentrantMutex::create_with(&world.domain, "it", [0, 0], &world.options())?),
-        open: open_reentrant,
-        enter: same,
-        operate: |mutex, acks| (0..2).try_for_each(|_| acks.ack(increment(&mutex)?)),
-        recover: Some(|mutex| increment(&mutex).map(drop)),
-        verify: check_reentrant,
-    };
     vec![
         raw.boxed(),
         unlocking().boxed(),
         waiting_raw().boxed(),
         Case { name: "take a raw mutex over from the dead", make: make_orphaned, ..lock_once() }.boxed(),
-        reentrant.boxed(),
+        Case {
+            name: "lock a reentrant mutex twice",
+            operate: |mutex, acks| (0..2).try_for_each(|_| acks.ack(increment(&mutex)?)),
+            ..reentrant_once()
+        }
+        .boxed(),
         waiting_reentrant().boxed(),
+        Case { name: "take a reentrant mutex over from the dead", make: make_orphaned_reentrant, ..reentrant_once() }
+            .boxed(),
     ]
 }
 
@@ -198,12 +196,44 @@ fn waiting_raw() -> Case<Raw, (Raw, mpsc::Sender<()>)> {
             go.send(())?;
             acks.ack(raw.increment()?)
         },
-        recover: None,
+        recover: Some(|raw| raw.increment().map(drop)),
         verify: |world, raw, death| raw.check(world, death),
     }
 }
 
 type Reentrant = ReentrantMutex<Pair>;
+
+fn make_reentrant(world: &World) -> Outcome<Reentrant> {
+    Ok(ReentrantMutex::create_with(&world.domain, "it", [0, 0], &world.options())?)
+}
+
+/// Somebody had it twice, and was killed.
+fn make_orphaned_reentrant(world: &World) -> Outcome<Reentrant> {
+    let mutex = make_reentrant(world)?;
+    let domain = world.domain.clone();
+    crate::process::Child::fork(move |_| {
+        let mutex = Reentrant::open(&domain, "it")?;
+        for _ in 0..2 {
+            std::mem::forget(mutex.lock().map_err(LockError::drop_guard)?);
+        }
+        crate::process::kill_self();
+        Ok(())
+    })?
+    .wait()?;
+    Ok(mutex)
+}
+
+fn reentrant_once() -> Case<Reentrant> {
+    Case {
+        name: "lock a reentrant mutex once",
+        make: make_reentrant,
+        open: open_reentrant,
+        enter: same,
+        operate: |mutex, acks| acks.ack(increment(&mutex)?),
+        recover: Some(|mutex| increment(&mutex).map(drop)),
+        verify: check_reentrant,
+    }
+}
 
 fn open_reentrant(world: &World) -> Outcome<Reentrant> {
     Ok(ReentrantMutex::open(&world.domain, "it")?)
@@ -258,7 +288,7 @@ fn check_reentrant(world: &World, mutex: Reentrant, death: &Death) -> Outcome {
 fn waiting_reentrant() -> Case<Reentrant, (Reentrant, mpsc::Sender<()>)> {
     Case {
         name: "wait for a reentrant mutex",
-        make: |world| Ok(ReentrantMutex::create_with(&world.domain, "it", [0, 0], &world.options())?),
+        make: make_reentrant,
         open: open_reentrant,
         enter: |mutex| {
             let ((go, told), (say, held)) = (mpsc::channel(), mpsc::channel());
@@ -279,7 +309,7 @@ fn waiting_reentrant() -> Case<Reentrant, (Reentrant, mpsc::Sender<()>)> {
             go.send(())?;
             acks.ack(increment(&mutex)?)
         },
-        recover: None,
+        recover: Some(|mutex| increment(&mutex).map(drop)),
         verify: check_reentrant,
     }
 }

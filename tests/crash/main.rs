@@ -11,9 +11,11 @@
 #[path = "../common/process.rs"]
 mod process;
 
+mod acting;
 mod bytes;
 mod case;
 mod cast;
+mod conditions;
 mod exclusive;
 mod lockers;
 mod locks;
@@ -69,7 +71,9 @@ fn scenarios() -> Vec<Box<dyn Enumerate>> {
     all.extend(readers::scenarios());
     all.extend(signals::scenarios());
     all.extend(permits::scenarios());
+    all.extend(conditions::scenarios());
     all.extend(meeting::scenarios());
+    all.extend(acting::scenarios());
     all.extend(typed::pushing().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(typed::popping().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(bytes::sending().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));

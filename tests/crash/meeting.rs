@@ -9,12 +9,12 @@ use crate::ensure;
 use crate::process::Outcome;
 use crate::stores::{Death, Enumerate, World};
 
-const PARTIES: u32 = 3;
+pub(crate) const PARTIES: u32 = 3;
 
-struct Meeting {
-    barrier: Barrier,
+pub(crate) struct Meeting {
+    pub(crate) barrier: Barrier,
     /// A thread of the survivor that waits.
-    waiter: Option<JoinHandle<Result<(), BarrierError>>>,
+    pub(crate) waiter: Option<JoinHandle<Result<(), BarrierError>>>,
 }
 
 pub(crate) fn scenarios() -> Vec<Box<dyn Enumerate>> {
@@ -110,7 +110,7 @@ fn together(barrier: &Barrier) -> Outcome {
     Ok(())
 }
 
-fn check(world: &World, it: Meeting, death: &Death) -> Outcome {
+pub(crate) fn check(world: &World, it: Meeting, death: &Death) -> Outcome {
     let barrier = it.barrier;
     if let Some(waiter) = it.waiter {
         // Broken for it by the victim, or now by us.

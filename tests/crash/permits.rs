@@ -5,6 +5,7 @@ use sharedware::sync::{AcquireError, Semaphore, SemaphoreSetup};
 use crate::case::{Case, IN_VAIN, LONG, same};
 use crate::ensure;
 use crate::process::Outcome;
+use crate::signals::{Waiter, told};
 use crate::stores::{Death, Enumerate, World};
 
 const PERMITS: u32 = 2;
@@ -83,7 +84,58 @@ pub(crate) fn scenarios() -> Vec<Box<dyn Enumerate>> {
             ..base("wait for a permit")
         }
         .boxed(),
+        releasing().boxed(),
     ]
+}
+
+/// A semaphore without permits, and threads of the survivor that wait for one each, if the survivor was there before.
+struct Empty {
+    semaphore: Semaphore,
+    waiters: [Waiter; PERMITS as usize],
+}
+
+/// As many as somebody waits for, at once: all of them, or none.
+fn releasing() -> Case<Empty> {
+    Case {
+        name: "release several permits",
+        make: |world| {
+            let semaphore =
+                Semaphore::create_with(&world.domain, "it", SemaphoreSetup::bounded(PERMITS), &world.options())?;
+            (0..PERMITS).try_for_each(|_| semaphore.acquire())?;
+            let waiters = [(); PERMITS as usize].map(|()| {
+                let semaphore = semaphore.clone();
+                Some(std::thread::spawn(move || semaphore.acquire_timeout(LONG).is_ok()))
+            });
+            Ok(Empty { semaphore, waiters })
+        },
+        open: |world| Ok(Empty { semaphore: Semaphore::open(&world.domain, "it")?, waiters: [None, None] }),
+        enter: same,
+        operate: |it, acks| {
+            ensure!(it.semaphore.release_many(PERMITS + 1).is_err(), "released more than there may be");
+            it.semaphore.release_many(PERMITS)?;
+            acks.ack(1)
+        },
+        // Or there are as many as there may be.
+        recover: Some(|it| {
+            let _ = it.semaphore.release_many(PERMITS);
+            Ok(())
+        }),
+        verify: |world, it, death| {
+            let acked = !death.acked.is_empty();
+            let waited = it.waiters.iter().any(Option::is_some);
+            for waiter in it.waiters {
+                told(waiter, acked, || {
+                    if !acked {
+                        let _ = it.semaphore.release_many(PERMITS);
+                    }
+                })?;
+            }
+            let there = it.semaphore.available();
+            ensure!(there == 0 || there == PERMITS, "some of those released: {there}");
+            ensure!(there == PERMITS || waited || !acked, "acknowledged, and not there");
+            check(world, &it.semaphore, there)
+        },
+    }
 }
 
 fn base(name: &'static str) -> Case<Semaphore> {

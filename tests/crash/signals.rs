@@ -39,10 +39,10 @@ pub(crate) fn scenarios() -> Vec<Box<dyn Enumerate>> {
 }
 
 /// A thread of the survivor that waits for what the victim is to say, if the survivor was there before.
-type Waiter = Option<JoinHandle<bool>>;
+pub(crate) type Waiter = Option<JoinHandle<bool>>;
 
 /// It has been told within the time promised, or, if nothing was said, by what `say` says now.
-fn told(waiter: Waiter, acked: bool, say: impl FnOnce()) -> Outcome {
+pub(crate) fn told(waiter: Waiter, acked: bool, say: impl FnOnce()) -> Outcome {
     let Some(waiter) = waiter else { return Ok(()) };
     let until = Instant::now() + PROMISE * 4;
     while acked && !waiter.is_finished() {
