@@ -187,10 +187,9 @@ fn goes_on(barrier: &Barrier, is_broken: bool) {
     await_outcome(barrier, 3, first).unwrap();
 }
 
-/// One of three dies at every store of arriving first, another waits already: it is told. Enlisted, so also if it never came.
-#[test]
-fn loom_who_is_enlisted_dies_at_every_store() {
-    mortal::at_every_store(1, |stores| {
+/// One of three dies at every store of arriving, or after that; another waits: it is told. If it was enlisted, also if it never came.
+fn one_dies_while_another_waits(is_enlisted: bool) {
+    mortal::at_every_store(2, move |stores| {
         let heap = Heap::new::<Barrier>(&3);
         let barrier: Barrier = heap.open(1);
         let arrived = arrive(&barrier, 1);
@@ -199,7 +198,9 @@ fn loom_who_is_enlisted_dies_at_every_store() {
             let barrier: Barrier = heap.open(2);
             thread::spawn(move || {
                 peer::model::run(2, stores, || {
-                    std::mem::forget(barrier.party().unwrap());
+                    if is_enlisted {
+                        std::mem::forget(barrier.party().unwrap());
+                    }
                     arrive(&barrier, 2);
                 })
                 .is_some()
@@ -207,16 +208,29 @@ fn loom_who_is_enlisted_dies_at_every_store() {
         };
         let survived = victim.join().unwrap();
         let barrier: Barrier = heap.open(3);
+        let came = barrier.waiting() == 2;
         if survived {
             // Goes in the end without having waited.
             peer::model::bury(2);
-        } else if barrier.enlisted() == 0 {
+        }
+        if !came && barrier.enlisted() == 0 {
+            // It never came, or came and was found out already; or it died while it came, which may be found out or not.
             barrier.inner.break_round(arrived.round, BrokenBy::Death);
         }
         assert_eq!(broken(&first.join().unwrap()), Some(BrokenBy::Death));
         barrier.reset().unwrap();
         assert_eq!(barrier.enlisted(), 0);
     });
+}
+
+#[test]
+fn loom_who_is_enlisted_dies_at_every_store() {
+    one_dies_while_another_waits(true);
+}
+
+#[test]
+fn loom_who_has_arrived_dies_at_every_store() {
+    one_dies_while_another_waits(false);
 }
 
 /// The one who resets dies at every store, one waits meanwhile.
