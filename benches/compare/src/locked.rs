@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use crate::crowd::crowd;
 use crate::message::sound;
 use crate::process::{Context, Fallible};
 use crate::sys::{now_ns, ticks};
@@ -18,7 +19,7 @@ pub(crate) type Words = [u64; 3];
 
 /// A lock over [`Words`].
 pub(crate) trait Lock: Sized {
-    /// Role 0 makes it; role 1, which is called only after `Context::created`, opens it.
+    /// Role 0 makes it; the others, which are called only after `Context::created`, open it.
     fn new(context: &Context) -> Fallible<Self>;
 
     /// Runs `section` while nobody else may run one.
@@ -37,41 +38,46 @@ pub(crate) fn uncontended<L: Lock>(context: &Context) -> Fallible<Value> {
     Ok(json!({"value": elapsed as f64 / count as f64, "elapsed": elapsed}))
 }
 
-/// Two processes that want it all the time.
+/// Processes that want it all the time.
 pub(crate) fn between_processes<L: Lock>(context: &Context) -> Fallible<Value> {
-    if context.role == 1 {
-        context.await_created();
-    }
-    let lock = L::new(context)?;
-    context.created();
-    contend(context, &lock)
+    want(context, &context.shared(L::new)?)
 }
 
-/// Two threads that do; the second one is started here.
+/// Threads that do; all but the first are started here.
 pub(crate) fn between_threads<L: Lock + Sync>(context: &Context) -> Fallible<Value> {
-    let other = context.for_thread();
     let lock = L::new(context)?;
     std::thread::scope(|scope| {
         let lock = &lock;
-        let thread = scope.spawn(move || {
-            other.settle()?;
-            contend(&other, lock)
-        });
-        let here = contend(context, lock);
-        thread.join().map_err(|_| "the second thread panicked")??;
-        here
+        let start = |role| {
+            let other = context.for_thread(role);
+            scope.spawn(move || {
+                other.settle()?;
+                want(&other, lock)
+            })
+        };
+        let threads: Vec<_> = (1..context.job.roles).map(start).collect();
+        let mut answers = vec![want(context, lock)?];
+        for thread in threads {
+            answers.push(thread.join().map_err(|_| "a thread panicked")??);
+        }
+        // One of them sums up.
+        Ok(answers.into_iter().find(|answer| !answer.is_null()).unwrap_or_default())
     })
 }
 
+fn want(context: &Context, lock: &impl Lock) -> Fallible<Value> {
+    if context.job.what == "crowd" { crowd(context, lock) } else { contend(context, lock) }
+}
+
 /// One acquisition in so many is timed, so that timing does not take the time.
-const SAMPLED: u64 = 64;
-/// Words of the arena, behind whatever a lock uses, for what role 1 found.
-const LEFT: usize = 1024;
+pub(crate) const SAMPLED: u64 = 64;
+/// Words of the arena, behind whatever a lock uses, for what each role found.
+pub(crate) const LEFT: usize = 1024;
 
 /// Again and again without a pause until one of the two has done the job's count; role 0 sums up. Millions of sections a
 /// second; the p99 of the wait for the lock and the longest wait (of the side that waited longer); the smaller side's share.
 fn contend(context: &Context, lock: &impl Lock) -> Fallible<Value> {
-    let mut holder = Holder { steps: context.job.batch, ..Holder::default() };
+    let mut holder = Holder::new(context.job.batch);
     let mut own = 0;
     context.meet();
     let mut times = Times::start();
@@ -109,10 +115,7 @@ fn contend(context: &Context, lock: &impl Lock) -> Fallible<Value> {
     let total = own + theirs;
     // On a busy machine one of the two may come late.
     let elapsed = end.max(their_end) - start.min(their_start);
-    let found = lock.with(|words| *words);
-    if found != [total, mirror(total), worked_out(total - 1, holder.steps)] {
-        return Err(format!("{total} sections were acknowledged, and the guarded words are {found:x?}").into());
-    }
+    lock.with(|words| tally(words, total, holder.steps))?;
     Ok(json!({
         "value": total as f64 * 1e3 / elapsed as f64,
         "p99_us": p99.max(f64::from_bits(their_p99)),
@@ -122,26 +125,38 @@ fn contend(context: &Context, lock: &impl Lock) -> Fallible<Value> {
     }))
 }
 
-fn take<const N: usize>(mut values: impl Iterator<Item = u64>) -> [u64; N] {
+/// Whether the words are what so many sections leave.
+pub(crate) fn tally(words: &Words, total: u64, steps: usize) -> Fallible<()> {
+    if *words == [total, mirror(total), worked_out(total.wrapping_sub(1), steps)] {
+        return Ok(());
+    }
+    Err(format!("{total} sections were acknowledged, and the guarded words are {words:x?}").into())
+}
+
+pub(crate) fn take<const N: usize>(mut values: impl Iterator<Item = u64>) -> [u64; N] {
     std::array::from_fn(|_| values.next().unwrap_or_default())
 }
 
 /// One of those who hold the lock in turn.
 #[derive(Default)]
-struct Holder {
+pub(crate) struct Holder {
     steps: usize,
     /// The bits that another holder at the same time, or a torn section, left wrong.
-    wrong: u64,
+    pub(crate) wrong: u64,
     /// The count as it was left.
     last: u64,
-    /// The most sections of the other side between two of this one's: with their mean length, the longest wait, without a look
+    /// The most sections of others between two of this one's: with their mean length, the longest wait, without a look
     /// at the clock.
     missed: u64,
 }
 
 impl Holder {
+    pub(crate) fn new(steps: usize) -> Self {
+        Self { steps, ..Self::default() }
+    }
+
     #[inline(always)]
-    fn section(&mut self, words: &mut Words) {
+    pub(crate) fn section(&mut self, words: &mut Words) {
         let number = words[0];
         self.wrong |= words[1] ^ mirror(number);
         self.missed = self.missed.max(number.wrapping_sub(self.last));
@@ -182,11 +197,12 @@ mod tests {
     #[test]
     fn sections_one_after_the_other_are_sound() {
         let mut words = Words::default();
-        let mut holders = [3, 3].map(|steps| Holder { steps, ..Holder::default() });
+        let mut holders = [3, 3].map(Holder::new);
         for turn in [0, 0, 1, 0, 0, 0, 1, 0] {
             holders[turn].section(&mut words);
         }
-        assert_eq!(words, [8, mirror(8), worked_out(7, 3)]);
+        assert!(tally(&words, 8, 3).is_ok());
+        assert!(tally(&words, 9, 3).is_err() && tally(&words, 7, 3).is_err() && tally(&words, 8, 2).is_err());
         assert_eq!(holders.map(|it| (it.wrong, it.missed)), [(0, 1), (0, 3)]);
     }
 

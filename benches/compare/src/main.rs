@@ -4,6 +4,8 @@
 //! on to it. `compare wedge [SUBJECT..]` kills processes that use a lock instead of measuring it. `compare worker ...` and
 //! `compare wedger ...` are one side of one of them, started by the program itself.
 
+mod blocked;
+mod crowd;
 mod families;
 mod limit;
 mod locked;

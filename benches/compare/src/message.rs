@@ -105,7 +105,7 @@ pub(crate) fn across<L: Link>(context: &Context) -> Fallible<Value> {
 
 /// The same over a queue between threads; the second thread is started here.
 pub(crate) fn between_threads<Q: Queue>(context: &Context) -> Fallible<Value> {
-    let other = context.for_thread();
+    let other = context.for_thread(1);
     let (tx, rx) = Q::queue(context.job.capacity);
     let (back_tx, back_rx) = Q::queue(context.job.capacity);
     let one_way = context.job.what == "one_way";

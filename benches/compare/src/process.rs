@@ -1,7 +1,8 @@
-//! Workers: this program executes itself, pinned to a core each, and reads one JSON document from each when it ends.
+//! Workers: this program executes itself, pinned to a core each (where there are no more of them than that), and reads one JSON
+//! document from each when it ends.
 //!
 //! The workers of a job meet in the *arena*, a nameless shared mapping that they inherit. The coordinator sleeps while they
-//! run, kills both when one fails or takes too long, and removes what a killed rival left in `/dev/shm`.
+//! run, kills all when one fails or takes too long, and removes what a killed rival left in `/dev/shm`.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -34,13 +35,18 @@ pub(crate) struct Job {
     pub(crate) capacity: usize,
     /// Operations in all.
     pub(crate) count: u64,
+    /// How long it goes on, where that is fixed and the count is not.
+    pub(crate) millis: u64,
+    /// Who take part: processes, or threads of one.
+    pub(crate) roles: usize,
     /// Unique in this run; names of shared objects carry it.
     pub(crate) id: u64,
 }
 
 impl Job {
     pub(crate) fn new(what: &str, subject: &str, bytes: usize) -> Self {
-        Self { what: what.into(), subject: subject.into(), bytes, batch: 1, capacity: 1024, count: 1000, id: 0 }
+        let (what, subject) = (what.into(), subject.into());
+        Self { what, subject, bytes, batch: 1, capacity: 1024, count: 1000, millis: 0, roles: 2, id: 0 }
     }
 
     pub(crate) fn batch(mut self, batch: usize) -> Self {
@@ -51,6 +57,16 @@ impl Job {
     /// For the first run; those after it are as long as a round.
     pub(crate) fn count(mut self, count: u64) -> Self {
         self.count = count;
+        self
+    }
+
+    pub(crate) fn millis(mut self, millis: u64) -> Self {
+        self.millis = millis;
+        self
+    }
+
+    pub(crate) fn roles(mut self, roles: usize) -> Self {
+        self.roles = roles;
         self
     }
 
@@ -69,7 +85,7 @@ const NOTES: usize = 64;
 /// First word that belongs to whatever is measured.
 const FREE: usize = 512;
 
-/// What a worker knows: its job, its role (0 or 1), and where to meet the other.
+/// What a worker knows: its job, its role (counted from 0), and where to meet the others.
 pub(crate) struct Context {
     pub(crate) job: Job,
     pub(crate) role: usize,
@@ -98,14 +114,17 @@ impl Context {
         Ok(context)
     }
 
-    /// The other role's context, for a thread of this process; the thread calls [`Context::settle`] first.
-    pub(crate) fn for_thread(&self) -> Self {
+    /// Another role's context, for a thread of this process; the thread calls [`Context::settle`] first.
+    pub(crate) fn for_thread(&self, role: usize) -> Self {
         let (job, prefix) = (self.job.clone(), self.prefix.clone());
-        Self { job, role: 1, cores: self.cores, words: self.words, prefix, met: Cell::new(0) }
+        Self { job, role, cores: self.cores, words: self.words, prefix, met: Cell::new(0) }
     }
 
-    /// Pins the calling thread to its role's core.
+    /// Pins the calling thread to its role's core, if each has one; more of them are the scheduler's to lay out.
     pub(crate) fn settle(&self) -> Fallible<()> {
+        if self.job.roles > self.cores.len() {
+            return Ok(());
+        }
         Ok(sys::pin(self.cores[self.role])?)
     }
 
@@ -119,28 +138,38 @@ impl Context {
         &self.prefix
     }
 
-    /// Waits until both roles are here. Both must have called it equally often.
+    /// Waits until all roles are here. All must have called it equally often.
     pub(crate) fn meet(&self) {
-        self.met.set(self.met.get() + 2);
+        self.met.set(self.met.get() + self.job.roles as u64);
         self.words[ARRIVED].fetch_add(1, Ordering::SeqCst);
         while self.words[ARRIVED].load(Ordering::SeqCst) < self.met.get() {
             std::thread::yield_now();
         }
     }
 
-    /// Role 0 says that what role 1 opens is there.
+    /// Role 0 says that what the others open is there.
     pub(crate) fn created(&self) {
         self.words[CREATED].store(1, Ordering::Release);
     }
 
-    /// Role 1 waits until role 0 has said so.
+    /// Another role waits until role 0 has said so.
     pub(crate) fn await_created(&self) {
         while self.words[CREATED].load(Ordering::Acquire) == 0 {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
 
-    /// A flag by which one role ends the other's loop.
+    /// What role 0 makes and the others open when it is there.
+    pub(crate) fn shared<T>(&self, new: impl FnOnce(&Self) -> Fallible<T>) -> Fallible<T> {
+        if self.role != 0 {
+            self.await_created();
+        }
+        let made = new(self)?;
+        self.created();
+        Ok(made)
+    }
+
+    /// A flag by which one role ends the others' loops.
     pub(crate) fn stop(&self) -> &'static AtomicU64 {
         &self.words[STOP]
     }
@@ -207,13 +236,12 @@ impl Lab {
         &self.prefix
     }
 
-    /// Runs a job in two processes, one on each core; the answers of role 0 and role 1.
-    pub(crate) fn pair(&mut self, job: &Job) -> Fallible<[Value; 2]> {
-        let mut answers = self.run(job, 2)?.into_iter();
-        Ok([answers.next().unwrap_or_default(), answers.next().unwrap_or_default()])
+    /// Runs a job with a process for each role, two of them on a core each; the answers, role by role.
+    pub(crate) fn processes(&mut self, job: &Job) -> Fallible<Vec<Value>> {
+        self.run(job, job.roles)
     }
 
-    /// Runs a job in one process on the first core; if it starts a thread, that thread has the second core.
+    /// Runs a job in one process, which is role 0 on the first core and may start a thread for each other role.
     pub(crate) fn solo(&mut self, job: &Job) -> Fallible<Value> {
         Ok(self.run(job, 1)?.pop().unwrap_or_default())
     }

@@ -32,17 +32,12 @@ pub(crate) fn alone<L: ReadLock>(context: &Context) -> Fallible<Value> {
 
 /// Two processes that read.
 pub(crate) fn between_processes<L: ReadLock>(context: &Context) -> Fallible<Value> {
-    if context.role == 1 {
-        context.await_created();
-    }
-    let lock = L::new(context)?;
-    context.created();
-    two(context, &lock)
+    two(context, &context.shared(L::new)?)
 }
 
 /// Two threads that do; the second one is started here.
 pub(crate) fn between_threads<L: ReadLock + Sync>(context: &Context) -> Fallible<Value> {
-    let other = context.for_thread();
+    let other = context.for_thread(1);
     let lock = L::new(context)?;
     std::thread::scope(|scope| {
         let lock = &lock;

@@ -72,6 +72,14 @@ impl Paired {
         };
         Self { ours: pick(&self.ours), theirs: pick(&self.theirs), ..self.clone() }
     }
+
+    /// The largest value of all rounds on each side, as if there had been one round.
+    pub(crate) fn worst(&self) -> Self {
+        let pick = |samples: &[Sample]| {
+            samples.iter().max_by(|one, other| one.value.total_cmp(&other.value)).cloned().into_iter().collect()
+        };
+        Self { ours: pick(&self.ours), theirs: pick(&self.theirs), ..self.clone() }
+    }
 }
 
 /// Measures `ours` (if there is one) and `theirs` in turn, changing who goes first from round to round.
@@ -151,6 +159,15 @@ mod tests {
         assert_eq!(by.ratio().unwrap().median, 0.5);
         assert_eq!((by.unstable, by.ours[0].extra.len()), (1, 0));
         assert!(paired.by("nothing").ours[0].value.is_nan());
+    }
+
+    #[test]
+    fn the_worst_of_the_rounds() {
+        let paired =
+            Paired { ours: [2.0, 9.0, 4.0].map(sample).into(), theirs: vec![sample(3.0)], ..Paired::default() };
+        let worst = paired.worst();
+        assert_eq!((worst.ours, worst.theirs), (vec![sample(9.0)], vec![sample(3.0)]));
+        assert!(Paired::default().worst().ours.is_empty());
     }
 
     #[test]

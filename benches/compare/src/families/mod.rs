@@ -1,5 +1,6 @@
 //! The benchmarks, one file per family: which comparisons each makes, and what its workers do.
 
+pub(crate) mod blocked;
 pub(crate) mod bytes;
 pub(crate) mod create;
 pub(crate) mod limit;
@@ -61,6 +62,17 @@ pub(crate) const BENCHES: &[Bench] = &[
         about: "a lock that two want all the time, for 1 us",
         run: mutex::contended::<1000>,
     },
+    Bench {
+        name: "mutex.crowd.20ns",
+        about: "a lock that eight want all the time, for 20 ns",
+        run: mutex::crowd::<20>,
+    },
+    Bench {
+        name: "mutex.crowd.1us",
+        about: "a lock that eight want all the time, for 1 us",
+        run: mutex::crowd::<1000>,
+    },
+    Bench { name: "mutex.blocked", about: "what it costs to wait for long, in all of sync", run: blocked::all },
     Bench { name: "rwlock.read", about: "lock for reading and unlock, alone", run: rwlock::read },
     Bench { name: "rwlock.read.2", about: "what each of two readers keeps of its rate", run: rwlock::two_readers },
     Bench { name: "event.wake", about: "an event set for a process that sleeps", run: wake::event },
@@ -149,7 +161,20 @@ impl Run<'_> {
                 side.measure(self.lab, millis)?;
             }
         }
+        self.compare_cold(ours, theirs)
+    }
+
+    /// As [`Run::compare_briefly`], for jobs that last so long that there is nothing to warm up, and no time to repeat a round.
+    pub(crate) fn compare_long(&mut self, ours: Option<Side>, theirs: Side) -> Fallible<Paired> {
         let plan = self.plan;
+        self.plan = Plan { rounds: plan.rounds.div_ceil(3), repeats: 0, ..plan };
+        let outcome = self.compare_cold(ours, theirs);
+        self.plan = plan;
+        outcome
+    }
+
+    fn compare_cold(&mut self, mut ours: Option<Side>, mut theirs: Side) -> Fallible<Paired> {
+        let (plan, millis) = (self.plan, self.plan.millis);
         let lab = RefCell::new(&mut *self.lab);
         let mut us = ours.as_mut().map(|side| || side.measure(&mut lab.borrow_mut(), millis));
         let us = us.as_mut().map(|measure| measure as &mut dyn FnMut() -> Fallible<Sample>);
@@ -161,7 +186,7 @@ impl Run<'_> {
 #[derive(Clone)]
 pub(crate) struct Side {
     pub(crate) job: Job,
-    /// One process (which may start a thread) instead of two.
+    /// One process (which may start threads) instead of one for each role.
     pub(crate) solo: bool,
     /// Figures are multiplied by this: from what workers measure to the unit of the row.
     pub(crate) scale: f64,
@@ -178,7 +203,7 @@ impl Side {
 
     /// Runs the job once and sets its count so that the next run takes about `millis`.
     pub(crate) fn measure(&mut self, lab: &mut Lab, millis: u64) -> Fallible<Sample> {
-        let answers = if self.solo { vec![lab.solo(&self.job)?] } else { lab.pair(&self.job)?.into() };
+        let answers = if self.solo { vec![lab.solo(&self.job)?] } else { lab.processes(&self.job)? };
         let mut sample = Sample::default();
         let mut elapsed = None;
         for (key, value) in answers.iter().filter_map(Value::as_object).flatten() {
@@ -209,7 +234,8 @@ pub(crate) fn work(context: &Context) -> Fallible<Value> {
         },
         "records" => bytes::work(context),
         "read" | "hammer" => slot::work(context),
-        "lock" | "contend" => mutex::work(context),
+        "lock" | "contend" | "crowd" => mutex::work(context),
+        "blocked" => blocked::work(context),
         "read_lock" | "two_readers" => rwlock::work(context),
         "wake" | "event" => wake::work(context),
         "condvar" | "semaphore" => ping_pong::work(context),

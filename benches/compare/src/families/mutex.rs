@@ -1,4 +1,4 @@
-//! `mutex.*`: a lock nobody else wants, and one that two processes want all the time.
+//! `mutex.*`: a lock nobody else wants, and one that two processes, or eight, want all the time.
 
 use serde_json::Value;
 
@@ -41,6 +41,38 @@ pub(crate) fn contended<const NS: u64>(run: &mut Run<'_>) -> Fallible<()> {
             row("", "M/s", goal, &paired),
             row(" (p99 wait)", "us", Goal::None, &paired.by("p99_us")),
             row(" (smaller share)", "%", share, &paired.by("share")),
+        ];
+        run.rows.extend(rows);
+    }
+    Ok(())
+}
+
+/// Four for each core where there are two.
+const CROWD: usize = 8;
+
+/// Many that do nothing else: sections a second, the longest wait that any of them had in any round, and how the one that had the
+/// fewest sections fared.
+pub(crate) fn crowd<const NS: u64>(run: &mut Run<'_>) -> Fallible<()> {
+    let millis = if run.quick { 300 } else { 1000 };
+    let job = |name: &str| Job::new("crowd", name, BYTES).batch(steps(NS)).roles(CROWD).millis(millis);
+    let rivals = [
+        ("pthread mutex, process-shared", Side::pair(job("pthread"))),
+        ("pthread mutex, robust", Side::pair(job("robust"))),
+        ("std Mutex (threads)", Side::solo(job("std"))),
+        ("parking_lot Mutex (threads)", Side::solo(job("parking_lot"))),
+    ];
+    for (place, (against, side)) in rivals.into_iter().enumerate() {
+        let us = ours::mutex::READY.then(|| Side::pair(job("ours")));
+        let paired = run.compare_long(us, side)?;
+        let longest = if place == 0 { Goal::AtMost(50.0) } else { Goal::None };
+        let row = |title: &str, unit, goal, paired: &_| {
+            Row::new(&format!("{}{title}", run.name), unit, against, goal, paired)
+        };
+        let rows = [
+            row("", "M/s", Goal::None, &paired),
+            row(" (longest wait)", "ms", longest, &paired.by("longest_ms").worst()),
+            row(" (p99.9 wait)", "us", Goal::None, &paired.by("p999_us")),
+            row(" (smallest of an equal share)", "%", Goal::None, &paired.by("share")),
         ];
         run.rows.extend(rows);
     }

@@ -62,11 +62,7 @@ const FOUND: usize = 1040;
 /// Message 1 from role 0, message 2 from role 1, and so on. The value is the median of one way, in microseconds, from the moment
 /// before the send to the moment after the other's return: the mean of both directions.
 pub(crate) fn volley<S: Sleeper>(context: &Context) -> Fallible<Value> {
-    if context.role == 1 {
-        context.await_created();
-    }
-    let mut sleeper = S::new(context)?;
-    context.created();
+    let mut sleeper = context.shared(S::new)?;
     let (sent, found) = (&context.free()[SENT], &context.free()[FOUND..]);
     let (mut wrong, mut times) = (0, Vec::new());
     let role = context.role as u64;

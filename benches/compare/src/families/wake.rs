@@ -62,11 +62,7 @@ const READY: usize = 1024;
 const WOKEN: usize = 1040;
 
 pub(crate) fn exchange<S: Sleeper>(context: &Context) -> Fallible<Value> {
-    if context.role == 1 {
-        context.await_created();
-    }
-    let mut sleeper = S::new(context)?;
-    context.created();
+    let mut sleeper = context.shared(S::new)?;
     let (ready, woken) = (&context.free()[READY], &context.free()[WOKEN]);
     let (mut wrong, mut times) = (0, Vec::new());
     context.meet();

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sharedware::Domain;
 use sharedware::sync::Mutex;
 
+use crate::blocked;
 use crate::locked::{Lock, Words, between_processes, uncontended};
 use crate::process::{Context, Fallible};
 
@@ -12,7 +13,11 @@ pub(crate) const READY: bool = true;
 
 /// A worker's part.
 pub(crate) fn work(context: &Context) -> Fallible<Value> {
-    if context.job.what == "lock" { uncontended::<Ours>(context) } else { between_processes::<Ours>(context) }
+    match context.job.what.as_str() {
+        "lock" => uncontended::<Ours>(context),
+        "blocked" => blocked::by_lock::<Ours>(context),
+        _ => between_processes::<Ours>(context),
+    }
 }
 
 struct Ours(Mutex<Words>);

@@ -4,7 +4,8 @@ use serde_json::Value;
 use sharedware::Domain;
 use sharedware::sync::RwLock;
 
-use crate::message::message;
+use crate::blocked;
+use crate::message::{difference, message, sound};
 use crate::process::{Context, Fallible};
 use crate::read_locked::{NUMBER, ReadLock, Words, alone, between_processes};
 
@@ -13,7 +14,21 @@ pub(crate) const READY: bool = true;
 
 /// A worker's part.
 pub(crate) fn work(context: &Context) -> Fallible<Value> {
-    if context.job.what == "read_lock" { alone::<Ours>(context) } else { between_processes::<Ours>(context) }
+    match context.job.what.as_str() {
+        "read_lock" => alone::<Ours>(context),
+        "blocked" => behind_a_writer(context),
+        _ => between_processes::<Ours>(context),
+    }
+}
+
+/// Role 0 writes for long, role 1 waits to read.
+fn behind_a_writer(context: &Context) -> Fallible<Value> {
+    let lock = context.shared(Ours::new)?;
+    if context.role == 0 {
+        let _guard = lock.0.write().expect("nobody dies");
+        return blocked::keep(context);
+    }
+    blocked::wait(context, || sound(lock.read(|words| difference(words, NUMBER))))
 }
 
 struct Ours(RwLock<Words>);

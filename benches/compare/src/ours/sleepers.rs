@@ -6,6 +6,7 @@ use serde_json::Value;
 use sharedware::Domain;
 use sharedware::sync::{Condvar, Event, Mutex, Semaphore};
 
+use crate::blocked::by_sleeper;
 use crate::families::ping_pong::volley;
 use crate::families::wake::{Sleeper, exchange};
 use crate::process::{Context, Fallible};
@@ -16,6 +17,11 @@ pub(crate) const READY: bool = true;
 /// A worker's part.
 pub(crate) fn work(context: &Context) -> Fallible<Value> {
     match context.job.what.as_str() {
+        "blocked" => match context.job.subject.as_str() {
+            "event" => by_sleeper::<Flag>(context),
+            "condvar" => by_sleeper::<Turn>(context),
+            _ => by_sleeper::<Counts>(context),
+        },
         "event" => exchange::<Flag>(context),
         "condvar" => volley::<Turn>(context),
         "semaphore" => volley::<Counts>(context),
