@@ -60,7 +60,7 @@ pub(crate) struct Contention<'a> {
     pub(crate) spins: &'a Word,
 }
 
-/// Looks of one who spins before it asks to be next; it gives up after as many again.
+/// Looks of one who spins before it asks to be next; it gives up after as long again.
 const FEWEST_LOOKS: u64 = 2;
 const MOST_LOOKS: u64 = 16;
 /// Turns between two looks: a look takes the line from its owner, who in that time could have had the lock some dozens of times.
@@ -140,11 +140,6 @@ fn can_spin() -> bool {
     process::cores() > 1
 }
 
-#[cfg(not(loom))]
-fn nobody_sleeps() -> bool {
-    false
-}
-
 #[cfg(loom)]
 pub(crate) use model::{can_spin, nobody_sleeps, without_sleeping, without_spinning};
 
@@ -194,6 +189,10 @@ impl Waiting<'_> {
         let next = self.words.next.load(Relaxed);
         // Somebody thought us dead, or the word was spoilt: then we wait like everybody else.
         self.reserved &= next == self.me;
+        // Nobody else takes what is ours to have next: no hurry, and no need to take the line from its owner.
+        if self.reserved && matches!(contest.look(false), Look::Busy) {
+            return Look::Busy;
+        }
         let look = contest.look(next == 0 || self.reserved);
         if matches!(look, Look::Ours(_)) {
             self.won(contest);
@@ -246,26 +245,7 @@ impl Waiting<'_> {
         }
         let known = self.words.spins.load(Relaxed);
         let usual = if known == 0 { MOST_LOOKS } else { known.clamp(FEWEST_LOOKS, MOST_LOOKS) };
-        let budget = if cfg!(loom) { 1 } else { usual };
-        let mut prize = None;
-        // Models look twice; who pauses between would let everybody else go first.
-        let mut pause = if cfg!(loom) { u32::from(nobody_sleeps()) } else { FIRST_PAUSE };
-        let mut looks = 0;
-        while looks < 2 * budget || nobody_sleeps() {
-            if let Look::Ours(won) = self.look(contest) {
-                prize = Some(won);
-                break;
-            }
-            looks += 1;
-            if looks == budget && !self.reserved {
-                // It is short of luck, not of patience.
-                self.reserve();
-            }
-            for _ in 0..if self.reserved && !cfg!(loom) { NEXT_PAUSE } else { pause } {
-                spin();
-            }
-            pause = (2 * pause).min(LONGEST_PAUSE);
-        }
+        let prize = self.look_often(usual, contest);
         if self.reserved {
             // Whoever has it has it for long: the others need not wait for one who sleeps.
             self.give_up_reservation();
@@ -280,6 +260,48 @@ impl Waiting<'_> {
             self.wake_others(contest);
         }
         prize
+    }
+
+    /// Looks so many times; then asks to be next, and looks more often, for as long again.
+    #[cfg(not(loom))]
+    fn look_often<C: Contest>(&mut self, looks: u64, contest: &mut C) -> Option<C::Prize> {
+        let (mut pause, mut turns) = (FIRST_PAUSE, 0);
+        for _ in 0..looks {
+            if let Look::Ours(prize) = self.look(contest) {
+                return Some(prize);
+            }
+            (0..pause).for_each(|_| spin());
+            turns += pause;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+        // It is short of luck, not of patience.
+        self.reserve();
+        for _ in 0..turns / NEXT_PAUSE {
+            if let Look::Ours(prize) = self.look(contest) {
+                return Some(prize);
+            }
+            (0..NEXT_PAUSE).for_each(|_| spin());
+        }
+        None
+    }
+
+    /// The same in models: one look of each sort. Who paused between would let everybody else go first.
+    #[cfg(loom)]
+    fn look_often<C: Contest>(&mut self, _: u64, contest: &mut C) -> Option<C::Prize> {
+        let mut looks = 0;
+        while looks < 2 || nobody_sleeps() {
+            if let Look::Ours(prize) = self.look(contest) {
+                return Some(prize);
+            }
+            looks += 1;
+            if looks == 1 {
+                self.reserve();
+            }
+            if nobody_sleeps() {
+                spin();
+            }
+        }
+        None
     }
 
     fn sleep<C: Contest>(&mut self, deadline: Deadline, contest: &mut C) -> Result<Option<C::Prize>, C::Error> {
