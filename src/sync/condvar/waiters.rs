@@ -1,6 +1,6 @@
 //! Who waits, and who is notified. The protocol is in ARCHITECTURE.md, "Condition variable".
 
-use super::super::bell::{Deadline, LONGEST_SLICE};
+use super::super::bell::{self, Deadline, LONG_SLICE};
 use super::Wake;
 use super::cell::{Cell, Signal, Ticket};
 use crate::base::access::ReadOnly;
@@ -133,8 +133,9 @@ impl Waiters {
         }
         let asleep = Signal::asleep(waiter.ticket);
         // Long slices at once: a timer that is due sooner than the kernel's own costs a fifth of a hand-over between processors.
+        let mut slice = LONG_SLICE;
         loop {
-            let Some(nap) = deadline.left(LONGEST_SLICE) else {
+            let Some(nap) = deadline.left(slice) else {
                 return if cell.give_up(asleep) { Wake::TimedOut } else { Wake::Notified };
             };
             let woken = futex::wait(cell.signal, asleep.futex(), nap);
@@ -145,6 +146,7 @@ impl Waiters {
             if woken == Woken::ByTime {
                 // If the kernel cannot be asked now, then at the end of the next slice.
                 let _ = self.recover(peer);
+                slice = bell::longer(slice);
             }
         }
     }

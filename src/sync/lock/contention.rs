@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::bell::{self, Deadline, FIRST_SLICE, LONGEST_SLICE, Mark};
+use super::super::bell::{self, Deadline, FIRST_SLICE, Mark};
 use crate::base::atomic::Ordering::{Relaxed, SeqCst};
 use crate::base::atomic::{Word, fence, spin};
 use crate::sys::barrier::{self, Light};
@@ -346,7 +346,7 @@ impl Waiting<'_> {
             }
             if elapsed {
                 slices += 1;
-                slice = (slice * 2).min(LONGEST_SLICE);
+                slice = bell::longer(slice);
             }
             if slices >= LONG && !self.reserved {
                 self.reserve();
