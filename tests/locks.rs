@@ -8,7 +8,6 @@ mod cases;
 mod process;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use cases::{Case, PATIENCE, WHILE, run_all, said};
 use process::{Child, End, Line, Outcome, exit_now, fork_bare, process_id, reap};
@@ -17,7 +16,6 @@ use sharedware::{Domain, Reason};
 
 const CASES: &[(&str, Case)] = &[
     ("a stopped owner keeps its lock", stopped_owner),
-    ("an owner stopped for five seconds keeps its lock", stopped_long),
     ("a stopped waiter is in nobody's way", stopped_waiter),
     ("a killed waiter leaves nothing", killed_waiter),
     ("a killed owner is dead before it is reaped", zombie),
@@ -150,36 +148,6 @@ fn stopped_owner(domain: &Domain) -> Outcome<Option<String>> {
     locks.ensure_free(false)?;
     let value = *locks.mutex.lock().map_err(LockError::drop_guard)?;
     ensure!(value == 2, "it did not go on where it was stopped: {value}");
-    Ok(None)
-}
-
-fn stopped_long(domain: &Domain) -> Outcome<Option<String>> {
-    const LONG: Duration = Duration::from_secs(5);
-    let locks = Locks::create(domain)?;
-    let mut child = holder(domain)?;
-    child.signal(libc::SIGSTOP);
-    ensure!(child.wait_stopped()?, "it does not stop");
-    // Two wait all the time, so that one is first in line.
-    let mut waiters = Vec::new();
-    for _ in 0..2 {
-        waiters.push(Child::fork(|line| {
-            let start = Instant::now();
-            let locks = Locks::open(domain)?;
-            let outcome = locks.mutex.lock_timeout(LONG).map(drop).map_err(LockError::drop_guard);
-            ensure!(matches!(outcome, Err(LockError::TimedOut { .. })), "{outcome:?}");
-            ensure!(start.elapsed() >= LONG, "over after {:?}", start.elapsed());
-            line.send(b"in vain")?;
-            Ok(())
-        })?);
-    }
-    for waiter in &mut waiters {
-        said(waiter, b"in vain")?;
-    }
-    locks.ensure_held_by(child.pid)?;
-    child.signal(libc::SIGCONT);
-    child.line.send(b"go on")?;
-    child.join(PATIENCE)?;
-    locks.ensure_free(false)?;
     Ok(None)
 }
 

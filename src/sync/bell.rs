@@ -9,7 +9,7 @@
 //! meanwhile.
 //!
 //! The protocol is in ARCHITECTURE.md, "Waiting". **If the waker dies** before it rings, the sleeper notices at the end of its
-//! slice, 100 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
+//! slice, 150 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
 
 use std::time::{Duration, Instant};
 
@@ -27,14 +27,14 @@ pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
 /// The first slice where it is no hurry to find the dead: beyond the kernel's tick (4 ms, as a rule). A shorter one has the timer set anew both when it begins and when
 /// it ends early, which in a virtual machine costs more than the whole wake-up.
 pub(crate) const CALM_SLICE: Duration = Duration::from_millis(5);
-pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(100);
+pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(150);
 /// Up to here each slice is twice as long as the one before.
 pub(crate) const LONG_SLICE: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_millis(40);
 
 /// The slice after this one. Who waits for long wakes up seldom: that, not what is done then, is what a blocked waiter costs.
 pub(crate) fn longer(slice: Duration) -> Duration {
-    if slice < LONG_SLICE { (slice * 2).min(LONG_SLICE) } else { (slice * 5 / 4).min(LONGEST_SLICE) }
+    if slice < LONG_SLICE { (slice * 2).min(LONG_SLICE) } else { (slice * 3 / 2).min(LONGEST_SLICE) }
 }
 
 /// Until when to wait.
@@ -141,16 +141,23 @@ pub(crate) fn set(bell: &Word) -> u32 {
 pub(crate) struct Mark(Option<u32>);
 
 impl Mark {
-    /// Announces a sleep; returns what the bell must still be when it begins.
+    /// Announces a sleep; returns what the bell must still be when it begins, and whether that is news.
     ///
-    /// While the bell is as it was announced, nobody has rung it, and who comes to will see the mark: so a slice that just went by costs no barrier.
-    pub(crate) fn announce(&mut self, bell: &Word) -> u32 {
+    /// If not, nobody has rung it since, and who comes to will see the mark: so who has looked since then need neither look again nor pay for a barrier.
+    pub(crate) fn announce(&mut self, bell: &Word) -> (u32, bool) {
         let now = bell.load(Relaxed) as u32;
-        if self.0 != Some(now) {
-            self.0 = Some(set(bell));
-            barrier::heavy();
+        if self.0 == Some(now) {
+            return (now, false);
         }
-        self.0.unwrap_or(now)
+        let asleep = set(bell);
+        barrier::heavy();
+        self.0 = Some(asleep);
+        (asleep, true)
+    }
+
+    /// Whether nobody has rung the bell since it was announced.
+    pub(crate) fn is_on(&self, bell: &Word) -> bool {
+        self.0 == Some(bell.load(Relaxed) as u32)
     }
 
     /// The next sleep is to be announced whatever the bell says: something else was stored that wakers must see.
@@ -196,7 +203,7 @@ pub(crate) fn wait_in_slices<R, E>(
     }
     let mut mark = Mark::default();
     loop {
-        let asleep = mark.announce(bell);
+        let (asleep, _) = mark.announce(bell);
         if let Some(result) = ready(Look::Thorough) {
             return Ok(Some(result));
         }

@@ -20,7 +20,7 @@
 //! **Progress.** What nobody else has is had with one compare-and-exchange. Who waits spins while that pays, and then sleeps; nobody is passed over for
 //! long by those who come again and again to wait. (`try_` takes whatever is free, whoever has waited for it: in an endless loop it may starve those who wait.)
 //!
-//! **If a process dies**, those who wait for it find out by asking the kernel, at the end of a slice of their sleep: 100 ms at most. No timeout ever decides it: a stopped
+//! **If a process dies**, those who wait for it find out by asking the kernel, at the end of a slice of their sleep: 150 ms at most. No timeout ever decides it: a stopped
 //! process is never robbed.
 //!
 //! **When not to use.** Between threads of one process only: the standard library's are as good there, and their guards can be poisoned but not

@@ -70,6 +70,8 @@ const LONGEST_PAUSE: u32 = 64;
 const NEXT_PAUSE: u32 = 4;
 /// Turns for which who cannot spin waits for that one to have it.
 const GRACE: u32 = 64;
+/// Of those who wait for what others have in turn meanwhile.
+const LONGEST_BUSY_SLICE: Duration = Duration::from_millis(5);
 /// Who has slept through so many slices has waited long.
 const LONG: u32 = 3;
 
@@ -309,15 +311,16 @@ impl Waiting<'_> {
         let mut slices = 0;
         let mut mark = Mark::default();
         loop {
-            let asleep = mark.announce(self.words.bell);
+            let (asleep, anew) = mark.announce(self.words.bell);
             let before = (self.words.next.load(Relaxed), self.words.spinner.load(Relaxed));
-            if let Look::Ours(prize) = self.look(contest) {
+            if anew && let Look::Ours(prize) = self.look(contest) {
                 return Ok(Some(prize));
             }
             let nap = deadline.left(slice);
-            let mut elapsed = true;
+            let (mut elapsed, mut idle) = (true, true);
             if let Some(nap) = nap {
                 elapsed = futex::wait(self.words.bell, asleep, nap) == futex::Woken::ByTime;
+                idle = mark.is_on(self.words.bell);
                 // Who woke us woke nobody else, and took the mark of the others with ours. Before the look: once it is ours, somebody else
                 // may give back at once, and must see the mark.
                 bell::set(self.words.bell);
@@ -346,7 +349,8 @@ impl Waiting<'_> {
             }
             if elapsed {
                 slices += 1;
-                slice = bell::longer(slice);
+                // Where it goes from hand to hand, our turn to be next may come at any time.
+                slice = if idle { bell::longer(slice) } else { (2 * slice).min(LONGEST_BUSY_SLICE) };
             }
             if slices >= LONG && !self.reserved {
                 self.reserve();

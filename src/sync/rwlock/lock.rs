@@ -32,7 +32,7 @@ use crate::segment::{Error, Kind, Reason};
 /// A thread that reads and reads again gets in, whoever waits. A thread that reads and wants to write, or writes and wants either, gets
 /// [`LockError::Deadlock`].
 ///
-/// **If a process dies** while it reads, nothing has happened, and a writer that waits for it gets in within some 100 ms. If it dies while it writes, the next
+/// **If a process dies** while it reads, nothing has happened, and a writer that waits for it gets in within some 150 ms. If it dies while it writes, the next
 /// ones in, **readers and writers alike**, get [`LockError::OwnerDied`] with their guard, until a writer has repaired the value and called
 /// [`WriteGuard::mark_consistent`]. So it is if a writer panics. A writer that dies while it waits, even for the last readers only, has
 /// changed nothing, and nobody is told.

@@ -83,7 +83,7 @@ impl From<u32> for SemaphoreSetup {
 /// **Progress.** Plain operations are lock-free, one compare-and-exchange, while there are permits and nobody sleeps; guards take a lock of the semaphore's own for some ten stores. Who has waited long gets the next permit:
 /// nobody starves. A process that is stopped (SIGSTOP) amid those stores holds up guards, not plain permits.
 ///
-/// **If a process dies**, at whatever instruction, its guards' permits go back exactly once: those who wait find out within a slice of their sleep, 100 ms at most, if
+/// **If a process dies**, at whatever instruction, its guards' permits go back exactly once: those who wait find out within a slice of their sleep, 150 ms at most, if
 /// the guards are those of up to eight processes; each further eight take one slice more. One that dies while it waits, or between giving back and waking, costs others a slice.
 ///
 /// **If it was spoilt**, counts are wrong, but nobody hangs who has set a time limit.
