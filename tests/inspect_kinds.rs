@@ -186,7 +186,12 @@ fn a_semaphore() {
             drop(permit);
         });
         assert_unused(&look(&domain, name));
-        assert_eq!(facts(&look(&domain, name))[0], ("permits", 1));
+        let lock = look(&domain, name);
+        assert_eq!(facts(&lock)[0], ("permits", 1));
+        assert_eq!((lock.contended, lock.recovered), (Some(1), Some(0)));
+        thread::scope(|scope| scope.spawn(|| std::mem::forget(semaphore.permit().unwrap())).join().unwrap());
+        drop(semaphore.permit().unwrap());
+        assert_eq!(look(&domain, name).recovered, Some(1));
     }
 }
 

@@ -68,6 +68,11 @@ impl Findings {
         Some(core)
     }
 
+    /// How often somebody had to wait, and how often something was taken back from the dead.
+    pub(crate) fn counts(&mut self, contended: u64, recovered: u64) {
+        self.counts = Some((contended, recovered));
+    }
+
     /// One who holds a part of it, or is expected to come: a word with a cookie, 0 for nobody; and the thread, 0 if that is not known.
     pub(crate) fn holder(&mut self, cookie: u64, thread: u32, role: Role) {
         if let Some(cookie) = Cookie::in_word(cookie) {

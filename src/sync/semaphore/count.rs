@@ -1,6 +1,7 @@
 //! The word that counts permits.
 
-use crate::base::atomic::Ordering::{AcqRel, Acquire};
+use crate::base::access::Access;
+use crate::base::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::base::atomic::Word;
 
 /// The most permits that can be.
@@ -64,6 +65,40 @@ impl CountWord<'_> {
             match self.0.compare_exchange(seen.0, changed.0, AcqRel, Acquire) {
                 Ok(_) => return Ok(seen),
                 Err(found) => seen = Count(found),
+            }
+        }
+    }
+}
+
+/// How often somebody had to wait (32 bits) and how many permits came back from the dead (above), for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally(u64);
+
+impl Tally {
+    pub(super) fn of<A: Access>(word: &Word<A>) -> Self {
+        Self(word.load(Relaxed))
+    }
+
+    pub(super) fn contended(self) -> u64 {
+        u64::from(self.0 as u32)
+    }
+
+    pub(super) fn recovered(self) -> u64 {
+        self.0 >> 32
+    }
+
+    /// Adds to the word. (Models leave out what only people look at.)
+    pub(super) fn add(word: &Word, contended: u32, recovered: u32) {
+        if cfg!(loom) {
+            return;
+        }
+        let mut seen = word.load(Relaxed);
+        loop {
+            let (low, high) = ((seen as u32).wrapping_add(contended), ((seen >> 32) as u32).wrapping_add(recovered));
+            let now = u64::from(high) << 32 | u64::from(low);
+            match word.compare_exchange(seen, now, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(found) => seen = found,
             }
         }
     }

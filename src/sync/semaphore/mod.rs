@@ -8,24 +8,22 @@ mod loom_model;
 mod permit;
 mod wait;
 
-use crate::base::access::ReadOnly;
-use crate::base::atomic::Ordering::Acquire;
-use crate::sync::inspect::Findings;
-use crate::sync::inspect::Role;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::count::{CountWord, MOST};
+use self::count::{CountWord, MOST, Tally};
 use self::ledger::Ledger;
 use super::abandon::{self, Abandon, Open};
 use super::bell::Deadline;
 use super::inside::{Entered, Inside, Outside};
+use super::inspect::{Findings, Role};
 use super::lock::contention::Contention;
 use super::lock::{LOCK_WORDS, Wait};
 use super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use super::seats::{SEAT_WORDS, Seats};
-use crate::base::atomic::Ordering::Relaxed;
+use crate::base::access::ReadOnly;
+use crate::base::atomic::Ordering::{Acquire, Relaxed};
 use crate::peer::{Peer, Place};
 use crate::segment::region::{WordArray, Words};
 use crate::segment::{Error, Kind, Reason};
@@ -37,6 +35,8 @@ pub use permit::Permit;
 const SEATS: usize = if cfg!(loom) { 2 } else { 256 };
 /// Where the line of words behind the lock begins, and where the seats.
 const LINE: usize = LOCK_WORDS;
+/// Within the line.
+const TALLY: usize = 7;
 const FIRST_SEAT: usize = LINE + 8;
 const WORDS: usize = FIRST_SEAT + SEATS * SEAT_WORDS;
 
@@ -137,6 +137,8 @@ pub(in crate::sync) fn inspect(
 ) -> Option<()> {
     let count = state.get(LINE)?.load(Acquire);
     seen.seats(&state.slice(FIRST_SEAT, SEATS * SEAT_WORDS)?, Role::Permit);
+    let tally = Tally::of(state.get(LINE + TALLY)?);
+    seen.counts(tally.contended(), tally.recovered());
     seen.fact("permits", u64::from(count as u32));
     seen.fact("at most", config[1]);
     Some(())
@@ -355,6 +357,13 @@ impl Inner {
         Ok(())
     }
 
+    /// The same of one who is dead.
+    fn give_back_for_dead(&self, seat: usize, word: u64, wait: Wait) -> Result<(), Outside> {
+        self.give_back(seat, word, wait)?;
+        Tally::add(self.line.at::<TALLY>(), 0, 1);
+        Ok(())
+    }
+
     /// Gives back the permits of the dead, as far as it finds them. Waits for nobody.
     fn reap(&self, peer: &Peer) -> Result<(), Error> {
         let mut failed = None;
@@ -363,7 +372,7 @@ impl Inner {
             failed = self.enter(Wait::Not).map(drop).err();
         }
         self.seats.find_lost(peer, self.line.at::<6>(), |seat, word| {
-            failed = self.give_back(seat, word, Wait::Not).err();
+            failed = self.give_back_for_dead(seat, word, Wait::Not).err();
             failed.is_none()
         })?;
         match failed {
@@ -377,7 +386,7 @@ impl Inner {
     fn reap_all(&self, peer: &Peer, wait: Wait) -> Result<bool, Error> {
         let (mut any, mut failed) = (false, None);
         self.seats.find_all_lost(peer, |seat, word| {
-            failed = self.give_back(seat, word, wait).err();
+            failed = self.give_back_for_dead(seat, word, wait).err();
             any |= failed.is_none();
             failed.is_none()
         })?;

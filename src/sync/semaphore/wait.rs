@@ -7,10 +7,10 @@ use super::super::inside::{Inside, Outside};
 use super::super::lock::contention::{Contest, Look};
 use super::super::lock::{Asker, Wait};
 use super::super::thread;
-use super::count::Count;
+use super::count::{Count, Tally};
 use super::error::AcquireError;
 use super::ledger::Full;
-use super::{Inner, SEATS};
+use super::{Inner, SEATS, TALLY};
 use crate::peer::WaitRecord;
 
 /// How a permit is taken.
@@ -135,6 +135,7 @@ impl<W: Way> Wish<'_, W> {
         let (contention, light) = (self.inner.contention(), self.inner.part.light);
         let prize = contention.wait(self.asker.peer.cookie().bits(), deadline, light, self)?;
         let prize = prize.ok_or(AcquireError::TimedOut)?;
+        Tally::add(self.inner.line.at::<TALLY>(), 1, 0);
         // Others may have slept on although there is more, because it was reserved, or because one wake-up was for two permits.
         light.pass();
         if self.inner.count().load().permits() > 0 {
