@@ -15,7 +15,7 @@ use super::super::thread;
 use super::core::{Entered, RW_WORDS, RwCore};
 use super::guard::{ReadGuard, Reading, WriteGuard, Writing};
 use crate::Shared;
-use crate::peer::Place;
+use crate::peer::{Member, Place};
 use crate::segment::lend::Lent;
 use crate::segment::region::Words;
 use crate::segment::schema::Schema;
@@ -251,7 +251,12 @@ impl<T: Shared> RwLock<T> {
         pending: bool,
     ) -> Result<WriteGuard<'_, T>, LockError<WriteGuard<'_, T>>> {
         let part = &self.shared.part;
-        let peer = part.member()?.peer()?;
+        let peer = part.member().and_then(Member::peer).inspect_err(|_| {
+            if pending {
+                // What is ours already nobody else would give back while we live.
+                self.core.writer().give_back(false);
+            }
+        })?;
         let asker = Asker { peer: &peer, thread: thread::id(), place: part.place() };
         let outcome = self.core.write_contended(asker, wait, pending);
         let acquired = outcome.map_err(|refused| held::explain(refused, &peer))?;
