@@ -7,11 +7,12 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::lock::Me;
 use crate::base::access::{Access, ReadWrite};
 use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
-use crate::peer::{Member, Place};
+use crate::peer::{Member, Peer, Place};
 use crate::segment::create::{self, Blueprint};
 use crate::segment::header::GEOMETRY_WORDS;
 use crate::segment::open::Expected;
@@ -133,14 +134,19 @@ impl Part {
         self.member()?.with(Me::of)
     }
 
-    /// The same, if this process has ever owned anything here.
+    /// The peer that this process is, if it has ever owned anything here.
+    pub(crate) fn known_peer(&self) -> Option<Arc<Peer>> {
+        self.member.as_ref().and_then(Member::known)
+    }
+
+    /// The same, as it owns things.
     pub(crate) fn known_me(&self) -> Option<Me> {
-        self.member.as_ref()?.known().map(|peer| Me::of(&peer))
+        self.known_peer().map(|peer| Me::of(&peer))
     }
 
     /// Has this process live on as a member until its end, whatever becomes of its handles.
     pub(crate) fn stay_member(&self) {
-        std::mem::forget(self.member.as_ref().and_then(Member::known));
+        std::mem::forget(self.known_peer());
     }
 }
 

@@ -46,7 +46,7 @@ const FIRST_PLACE: usize = LINE + 8;
 /// **Progress.** Arriving takes a lock of the barrier's own for some stores; the rest is one compare-and-exchange each. A process that is stopped (SIGSTOP) amid those stores holds up
 /// who arrives, not who waits, breaks or resets.
 ///
-/// **If a process dies** that waits, or is enlisted, the others learn it within a slice of their sleep, 150 ms at most, as long as there are up to eight others for each who waits; each
+/// **If a process dies** that waits, or is enlisted, the others learn it within a slice of their sleep, 100 ms at most, as long as there are up to eight others for each who waits; each
 /// further eight take one slice more. One that dies after having come last has let all go, or has broken it. What a
 /// round came to is kept for everyone who waited in it, however late they look.
 ///
@@ -307,8 +307,8 @@ impl Abandon for Inner {
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        // Who waits finds lost seats as it finds those of the dead.
-        if let Ok(me) = self.part.me() {
+        // Who waits finds lost seats as it finds those of the dead. A forked child has taken none before it is known.
+        if let Some(me) = self.part.known_me() {
             self.seats.lose_all(me.cookie, thread);
         }
     }

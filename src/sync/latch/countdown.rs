@@ -233,7 +233,8 @@ impl Abandon for Inner<ReadWrite> {
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        if let Ok(me) = self.part.me()
+        // A forked child has taken no seat before it is known.
+        if let Some(me) = self.part.known_me()
             && self.seats.lose_all(me.cookie, thread)
         {
             self.fail();

@@ -403,7 +403,8 @@ impl Abandon for Inner {
     }
 
     fn abandon(&self, thread: Option<u32>) {
-        let Ok(peer) = self.part.member().and_then(crate::peer::Member::peer) else { return };
+        // A forked child has taken no seat before it is known.
+        let Some(peer) = self.part.known_peer() else { return };
         if self.seats.lose_all(peer.cookie(), thread) {
             // If this does not get in, others do.
             let _ = self.reap(&peer);
