@@ -13,7 +13,7 @@
 //! **Progress.** Fast paths make no system call, and the `try_` calls never wait; each module states more.
 //!
 //! **If a process dies**, by SIGKILL at any instruction, every operation that returned success stays in effect, no structure becomes
-//! unusable, and whoever waits for the dead is told within some 150 ms. What it left is removed by its last user, by the next creation, or by
+//! unusable, and whoever waits for the dead is told within some 100 ms (150 by locks and semaphores). What it left is removed by its last user, by the next creation, or by
 //! [`Domain::clean`].
 //!
 //! **Errors.** Nothing here panics on anything that a user, a file or another process can cause, and nothing prints.

@@ -9,7 +9,7 @@
 //! meanwhile.
 //!
 //! The protocol is in ARCHITECTURE.md, "Waiting". **If the waker dies** before it rings, the sleeper notices at the end of its
-//! slice, 150 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
+//! slice, 100 ms at most. **If a sleeper dies**, the next waker makes one system call in vain.
 
 use std::time::{Duration, Instant};
 
@@ -27,14 +27,15 @@ pub(crate) const FIRST_SLICE: Duration = Duration::from_millis(1);
 /// The first slice where it is no hurry to find the dead: beyond the kernel's tick (4 ms, as a rule). A shorter one has the timer set anew both when it begins and when
 /// it ends early, which in a virtual machine costs more than the whole wake-up.
 pub(crate) const CALM_SLICE: Duration = Duration::from_millis(5);
-pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(150);
+/// A waker that dies before it wakes costs a slice, and its successor may do the same.
+pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(100);
 /// Up to here each slice is twice as long as the one before.
 pub(crate) const LONG_SLICE: Duration = Duration::from_millis(20);
 const LONGEST_POLL: Duration = Duration::from_millis(40);
 
 /// The slice after this one. Who waits for long wakes up seldom: that, not what is done then, is what a blocked waiter costs.
-pub(crate) fn longer(slice: Duration) -> Duration {
-    if slice < LONG_SLICE { (slice * 2).min(LONG_SLICE) } else { (slice * 3 / 2).min(LONGEST_SLICE) }
+pub(crate) fn longer(slice: Duration, longest: Duration) -> Duration {
+    if slice < LONG_SLICE { (slice * 2).min(LONG_SLICE) } else { (slice * 3 / 2).min(longest) }
 }
 
 /// Until when to wait.
@@ -221,8 +222,7 @@ pub(crate) fn wait_in_slices<R, E>(
         if nap.is_none() {
             return Ok(None);
         }
-        // A waker that dies before it wakes costs a slice, and its successor may do the same.
-        slice = longer(slice).min(LONGEST_SLICE * 2 / 3);
+        slice = longer(slice, LONGEST_SLICE);
     }
 }
 

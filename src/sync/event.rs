@@ -57,7 +57,7 @@ impl State {
 /// **Progress.** `set`, `clear` and `is_set` are lock-free and make no system call while nobody sleeps; waiting spins for as long as that has paid off lately, then sleeps.
 ///
 /// **If a process dies**, there is nothing to repair: it set the event or it did not. One that dies between setting it and waking those who sleep costs them
-/// 150 ms at most.
+/// 100 ms at most.
 ///
 /// **Not for** handing over one thing to one process (a [`Semaphore`](super::Semaphore) wakes one, and counts), nor for a condition over a value (that is what a condition variable
 /// is for).

@@ -21,7 +21,7 @@
 //! less than a thousandth of a core; nobody is passed over for long by those who come again and again to wait: of eight processes that wanted a lock all the time, on two
 //! cores, none waited longer than 52 ms. (`try_` takes whatever is free, whoever has waited for it: in an endless loop it may starve those who wait.)
 //!
-//! **If a process dies**, those who wait for it find out by asking the kernel, at the end of a slice of their sleep: 150 ms at most. No timeout ever decides it: a stopped
+//! **If a process dies**, those who wait for it find out by asking the kernel, at the end of a slice of their sleep: 100 ms at most, of locks and semaphores 150. No timeout ever decides it: a stopped
 //! process is never robbed.
 //!
 //! **When not to use.** Between threads of one process only: the standard library's are as good there, and their guards can be poisoned but not

@@ -19,7 +19,7 @@ pub(crate) const SEAT_WORDS: usize = 2;
 const LOST: u64 = 1 << 63;
 /// The thread of the last holder may have the number of one that ends just now: it must not lose what another has just taken.
 const SETTLING: u64 = 1 << 62;
-/// How many holders one who waits asks the kernel about at a time: some tens of microseconds in a slice of 150 ms.
+/// How many holders one who waits asks the kernel about at a time: some tens of microseconds in a slice of 100 ms or more.
 const QUESTIONS: usize = 8;
 
 /// A run of seats.

@@ -31,9 +31,9 @@ use crate::segment::{Kind, Reason};
 /// **Progress.** Notifying never waits. It makes a system call for each sleeper it wakes, and none if nobody waits.
 ///
 /// **If a process dies** while it waits, others do not notice. If it was notified, and dies before its wait has returned, the notification goes to
-/// another that waited already when it was made, within some 150 ms: none is lost to a dead process as long as somebody who could have had it waits. (If it dies when
+/// another that waited already when it was made, within some 100 ms: none is lost to a dead process as long as somebody who could have had it waits. (If it dies when
 /// it has the mutex again, the next owner of that is told, and the notification goes on as well. If a second process dies while it passes a notification on, two may be
-/// notified.) If the notifying process dies in the call, who was notified by then wakes within some 150 ms, and the others go on waiting.
+/// notified.) If the notifying process dies in the call, who was notified by then wakes within some 100 ms, and the others go on waiting.
 ///
 /// **In a forked child** nobody can wait with a guard of the parent's. With a raw mutex that the parent has locked anybody can: it unlocks it.
 ///

@@ -1,6 +1,6 @@
 //! Who waits, and who is notified. The protocol is in ARCHITECTURE.md, "Condition variable".
 
-use super::super::bell::{self, Deadline, LONG_SLICE};
+use super::super::bell::{self, Deadline, LONG_SLICE, LONGEST_SLICE};
 use super::Wake;
 use super::cell::{Cell, Signal, Ticket};
 use crate::base::access::ReadOnly;
@@ -146,7 +146,7 @@ impl Waiters {
             if woken == Woken::ByTime {
                 // If the kernel cannot be asked now, then at the end of the next slice.
                 let _ = self.recover(peer);
-                slice = bell::longer(slice);
+                slice = bell::longer(slice, LONGEST_SLICE);
             }
         }
     }

@@ -43,7 +43,7 @@ const FIRST_SEAT: usize = 8;
 ///
 /// **Progress.** All but waiting is lock-free; who opens it, or leaves as a party, looks at 256 seats at most.
 ///
-/// **If a process dies** in the middle of counting down, it has or it has not; as a party, it has or it is found dead, 150 ms after that at most while those who wait are asked about
+/// **If a process dies** in the middle of counting down, it has or it has not; as a party, it has or it is found dead, 100 ms after that at most while those who wait are asked about
 /// up to eight processes, and one slice more for each further eight. Read-only handles cannot find that out, and wait until somebody else who waits has.
 ///
 /// **Not for** what happens more than once: that is a [`Barrier`](super::Barrier), or an [`Event`](super::Event).

@@ -38,7 +38,7 @@ pub(crate) trait Contest {
     /// Ends the wait.
     fn check(&mut self) -> Result<Option<Self::Prize>, Self::Error>;
 
-    /// How long the first slice of sleep is; each is twice as long as the one before, up to the longest.
+    /// How long the first slice of sleep is; for the others see [`bell::longer`].
     fn first_slice(&self) -> Duration {
         FIRST_SLICE
     }
@@ -70,6 +70,8 @@ const LONGEST_PAUSE: u32 = 64;
 const NEXT_PAUSE: u32 = 4;
 /// Turns for which who cannot spin waits for that one to have it.
 const GRACE: u32 = 64;
+/// Of those who wait for what stays in one hand.
+const LONGEST_SLICE: Duration = Duration::from_millis(150);
 /// Of those who wait for what others have in turn meanwhile.
 const LONGEST_BUSY_SLICE: Duration = Duration::from_millis(5);
 /// Who has slept through so many slices has waited long.
@@ -142,8 +144,20 @@ fn can_spin() -> bool {
     process::cores() > 1
 }
 
+/// Rests between two looks.
+#[cfg(not(loom))]
+fn rest(turns: u32) {
+    (0..turns).for_each(|_| spin());
+}
+
+/// How many looks who is next takes as long for as these turns.
+#[cfg(not(loom))]
+fn looks_as_next(turns: u32) -> u32 {
+    turns / NEXT_PAUSE
+}
+
 #[cfg(loom)]
-pub(crate) use model::{can_spin, nobody_sleeps, without_sleeping, without_spinning};
+pub(crate) use model::{can_spin, looks_as_next, rest, without_sleeping, without_spinning};
 
 /// Models of sleeping are large enough without.
 #[cfg(loom)]
@@ -159,8 +173,15 @@ mod model {
         SPIN.get()
     }
 
-    pub(crate) fn nobody_sleeps() -> bool {
-        !SLEEP.get()
+    /// Who rested would let everybody else go first, which is what is wanted only where nobody sleeps.
+    pub(crate) fn rest(_: u32) {
+        if !SLEEP.get() {
+            super::spin();
+        }
+    }
+
+    pub(crate) fn looks_as_next(_: u32) -> u32 {
+        if SLEEP.get() { 1 } else { u32::MAX }
     }
 
     /// Explores models in which everybody spins for as long as it takes, and nobody dies: for those without light fences, where nobody would be woken.
@@ -219,8 +240,10 @@ impl Waiting<'_> {
         }
     }
 
-    fn reserve(&mut self) {
-        self.reserved |= self.words.next.compare_exchange(0, self.me, Relaxed, Relaxed).is_ok();
+    /// Asks to be next; whether it is.
+    fn reserve(&mut self) -> bool {
+        self.reserved = self.words.next.compare_exchange(0, self.me, Relaxed, Relaxed).is_ok();
+        self.reserved
     }
 
     fn give_up_reservation(&mut self) {
@@ -247,7 +270,7 @@ impl Waiting<'_> {
         }
         let known = self.words.spins.load(Relaxed);
         let usual = if known == 0 { MOST_LOOKS } else { known.clamp(FEWEST_LOOKS, MOST_LOOKS) };
-        let prize = self.look_often(usual, contest);
+        let prize = self.look_often(if cfg!(loom) { 1 } else { usual }, contest);
         if self.reserved {
             // Whoever has it has it for long: the others need not wait for one who sleeps.
             self.give_up_reservation();
@@ -265,43 +288,23 @@ impl Waiting<'_> {
     }
 
     /// Looks so many times; then asks to be next, and looks more often, for as long again.
-    #[cfg(not(loom))]
     fn look_often<C: Contest>(&mut self, looks: u64, contest: &mut C) -> Option<C::Prize> {
         let (mut pause, mut turns) = (FIRST_PAUSE, 0);
         for _ in 0..looks {
             if let Look::Ours(prize) = self.look(contest) {
                 return Some(prize);
             }
-            (0..pause).for_each(|_| spin());
+            rest(pause);
             turns += pause;
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
         // It is short of luck, not of patience.
         self.reserve();
-        for _ in 0..turns / NEXT_PAUSE {
+        for _ in 0..looks_as_next(turns) {
             if let Look::Ours(prize) = self.look(contest) {
                 return Some(prize);
             }
-            (0..NEXT_PAUSE).for_each(|_| spin());
-        }
-        None
-    }
-
-    /// The same in models: one look of each sort. Who paused between would let everybody else go first.
-    #[cfg(loom)]
-    fn look_often<C: Contest>(&mut self, _: u64, contest: &mut C) -> Option<C::Prize> {
-        let mut looks = 0;
-        while looks < 2 || nobody_sleeps() {
-            if let Look::Ours(prize) = self.look(contest) {
-                return Some(prize);
-            }
-            looks += 1;
-            if looks == 1 {
-                self.reserve();
-            }
-            if nobody_sleeps() {
-                spin();
-            }
+            rest(NEXT_PAUSE);
         }
         None
     }
@@ -325,11 +328,18 @@ impl Waiting<'_> {
                 // may give back at once, and must see the mark.
                 bell::set(self.words.bell);
                 fence(SeqCst);
-                match self.look(contest) {
-                    Look::Ours(prize) => return Ok(Some(prize)),
+                let look = self.look(contest);
+                if let Look::Ours(prize) = look {
+                    return Ok(Some(prize));
+                }
+                let is_free = matches!(look, Look::Free);
+                if elapsed && nap == slice {
                     // Who lets a whole slice pass is stopped or dead.
-                    look if elapsed && nap == slice => self.revoke(before, matches!(look, Look::Free)),
-                    Look::Free | Look::Busy => {}
+                    self.revoke(before, is_free);
+                }
+                if is_free {
+                    // Whoever it is reserved for may not be by now: nobody need ring for us to have it.
+                    mark.forget();
                 }
             }
             // Also when the time is up before the first nap: who waits for moments only must learn of a death as well.
@@ -350,10 +360,9 @@ impl Waiting<'_> {
             if elapsed {
                 slices += 1;
                 // Where it goes from hand to hand, our turn to be next may come at any time.
-                slice = if idle { bell::longer(slice) } else { (2 * slice).min(LONGEST_BUSY_SLICE) };
+                slice = if idle { bell::longer(slice, LONGEST_SLICE) } else { (2 * slice).min(LONGEST_BUSY_SLICE) };
             }
-            if slices >= LONG && !self.reserved {
-                self.reserve();
+            if slices >= LONG && !self.reserved && self.reserve() {
                 mark.forget();
             }
         }

@@ -362,6 +362,21 @@ fn loom_threads_of_one_process() {
     threads_of_one_process(2, Guarded::new, false);
 }
 
+/// Who takes a reservation back from the dead has the lock without another nap, since nobody will ring.
+#[test]
+fn loom_nobody_sleeps_twice_beside_a_lock_reserved_for_the_dead() {
+    without_spinning(|| {
+        explore(2, || {
+            let guarded = Guarded::new();
+            guarded.core.contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
+            peer::model::bury(1);
+            let before = futex::naps();
+            guarded.lock_and_change(2);
+            assert_eq!(futex::naps() - before, 1);
+        });
+    });
+}
+
 /// What the dead left in the holder word is the number of a thread of ours.
 #[test]
 fn loom_threads_of_one_process_follow_a_dead_owner() {
