@@ -71,6 +71,7 @@ mod once;
 #[cfg(all(test, loom))]
 mod once_loom_model;
 mod part;
+mod questions;
 mod raw_mutex;
 mod reentrant;
 mod rwlock;

@@ -8,6 +8,7 @@
 //!
 //! Only its holder changes a seat that is taken, or somebody who found it lost or its holder dead, by the exact word.
 
+use super::questions::Questions;
 use crate::base::access::{Access, ReadWrite};
 use crate::base::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::base::atomic::Word;
@@ -19,8 +20,6 @@ pub(crate) const SEAT_WORDS: usize = 2;
 const LOST: u64 = 1 << 63;
 /// The thread of the last holder may have the number of one that ends just now: it must not lose what another has just taken.
 const SETTLING: u64 = 1 << 62;
-/// How many holders one who waits asks the kernel about at a time: some tens of microseconds in a slice of 100 ms or more.
-const QUESTIONS: usize = 8;
 
 /// A run of seats.
 #[derive(Debug, Clone)]
@@ -135,7 +134,7 @@ impl Seats {
         tell: impl FnMut(usize, u64) -> bool,
     ) -> Result<(), Error> {
         let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
-        if let Some(index) = self.find(peer, start, QUESTIONS, tell)? {
+        if let Some(index) = find(self, start, Questions::a_few(peer), tell)? {
             cursor.store(index as u64, Relaxed);
         }
         Ok(())
@@ -143,40 +142,7 @@ impl Seats {
 
     /// The same of all, however many holders are to be asked about.
     pub(crate) fn find_all_lost(&self, peer: &Peer, tell: impl FnMut(usize, u64) -> bool) -> Result<(), Error> {
-        self.find(peer, 0, usize::MAX, tell).map(drop)
-    }
-
-    /// Looks from `start` on; if it has asked too many questions, where to go on.
-    fn find(
-        &self,
-        peer: &Peer,
-        start: usize,
-        questions: usize,
-        mut tell: impl FnMut(usize, u64) -> bool,
-    ) -> Result<Option<usize>, Error> {
-        let mut asked = 0;
-        let mut last = Some(peer.cookie());
-        for index in around(start, self.len()) {
-            let word = self.word(index);
-            let Some(holder) = Cookie::in_word(word) else { continue };
-            if word & LOST == 0 {
-                if last == Some(holder) {
-                    continue;
-                }
-                if asked == questions {
-                    return Ok(Some(index));
-                }
-                asked += 1;
-                if peer.is_alive(holder)? {
-                    last = Some(holder);
-                    continue;
-                }
-            }
-            if !tell(index, word) {
-                break;
-            }
-        }
-        Ok(None)
+        find(self, 0, Questions::all(peer), tell).map(drop)
     }
 
     /// Frees all seats that were lost or whose holders are dead.
@@ -187,6 +153,30 @@ impl Seats {
             true
         })
     }
+}
+
+/// Looks from `start` on; if that would take too many questions, where to go on.
+fn find(
+    seats: &Seats,
+    start: usize,
+    mut questions: Questions<'_>,
+    mut tell: impl FnMut(usize, u64) -> bool,
+) -> Result<Option<usize>, Error> {
+    for index in around(start, seats.len()) {
+        let word = seats.word(index);
+        let Some(holder) = Cookie::in_word(word) else { continue };
+        if word & LOST == 0 {
+            match questions.ask(holder)? {
+                Some(true) => continue,
+                Some(false) => {}
+                None => return Ok(Some(index)),
+            }
+        }
+        if !tell(index, word) {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// What a seat's words say: who holds it, and which thread, 0 if that is not known.
@@ -206,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::base::explore::explore;
+    use crate::peer;
 
     /// One thread of a process has left a seat and ends, while another takes that seat: it keeps it.
     #[test]
@@ -219,6 +210,26 @@ mod tests {
             let ends = thread::spawn(move || ends.lose_all(me, Some(11)));
             assert_eq!(seats.claim(me, 12), Some(0));
             assert!(!ends.join().unwrap() && seats.is_held_by(0, me, 12));
+        });
+    }
+
+    /// However those who live are seated, they are asked about once each.
+    #[test]
+    fn loom_one_look_finds_the_dead_among_many_seats_of_a_few() {
+        explore(0, || {
+            let seats = Seats::new(Words::on_heap((0..SEAT_WORDS * 13).map(|_| Word::new(0)).collect()));
+            for seat in 0..12 {
+                assert_eq!(seats.claim(Peer::model(1 + seat % 2).cookie(), 1), Some(seat as usize));
+            }
+            assert_eq!(seats.claim(Peer::model(3).cookie(), 1), Some(12));
+            peer::model::bury(3);
+            let mut found = Vec::new();
+            let looked = seats.find_lost(&Peer::model(4), &Word::new(0), |seat, _| {
+                found.push(seat);
+                true
+            });
+            looked.unwrap();
+            assert_eq!(found, [12]);
         });
     }
 }

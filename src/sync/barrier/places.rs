@@ -7,6 +7,7 @@
 //!
 //! Places are taken, and outcomes noted, under the internal lock; the holder alone leaves. Of the dead, who has the lock takes them back.
 
+use super::super::questions::Questions;
 use super::round::Outcome;
 use crate::base::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::base::atomic::Word;
@@ -17,8 +18,6 @@ use crate::segment::region::Words;
 pub(super) const PLACE_WORDS: usize = 2;
 /// How many places there are beyond one for each party: for those who have not looked yet when the next come.
 pub(super) const SPARE: usize = if cfg!(loom) { 1 } else { 64 };
-/// As for seats.
-const QUESTIONS: usize = 8;
 const MARK: u64 = 0xf;
 
 #[derive(Debug)]
@@ -87,33 +86,29 @@ impl Places {
 
     /// Whether somebody has died who waits in this generation: asks about a few, from where the last one who asked left off.
     pub(super) fn has_dead(&self, generation: u64, peer: &Peer, cursor: &Word) -> Result<bool, Error> {
-        let mut asked = 0;
-        let mut last = peer.cookie();
+        let mut questions = Questions::a_few(peer);
         let start = usize::try_from(cursor.load(Relaxed)).unwrap_or(0);
         for at in self.around(start) {
             let Some((holder, _)) = self.waiting(at, generation) else { continue };
-            if holder == last {
-                continue;
+            match questions.ask(holder)? {
+                Some(true) => {}
+                Some(false) => return Ok(true),
+                None => {
+                    cursor.store(at as u64, Relaxed);
+                    return Ok(false);
+                }
             }
-            if asked == QUESTIONS {
-                cursor.store(at as u64, Relaxed);
-                return Ok(false);
-            }
-            asked += 1;
-            if !peer.is_alive(holder)? {
-                return Ok(true);
-            }
-            last = holder;
         }
         Ok(false)
     }
 
     /// Takes back places of earlier generations whose holders have died. Under the internal lock.
     pub(super) fn clear_dead(&self, generation: u64, peer: &Peer) -> Result<(), Error> {
+        let mut questions = Questions::all(peer);
         for at in 0..self.len() {
             let Some((holder, note)) = self.place(at) else { continue };
             let Some(cookie) = Cookie::in_word(holder.load(Acquire)) else { continue };
-            if note.load(Relaxed) >> 22 != generation && !peer.is_alive(cookie)? {
+            if note.load(Relaxed) >> 22 != generation && questions.is_dead(cookie)? {
                 holder.store(0, Release);
             }
         }

@@ -344,3 +344,20 @@ fn loom_a_cell_is_cleared_while_it_is_notified() {
         model.assert_room();
     });
 }
+
+/// One look passes a notification on through all the dead, wherever their cells are.
+#[test]
+fn loom_no_notification_stays_with_another_of_the_dead() {
+    explore(0, || {
+        let model = Model::new();
+        let cell = model.enter(3);
+        model.enter(1);
+        model.waiters.leave(cell);
+        // In the first cell, and younger.
+        model.enter(2);
+        [1, 2].into_iter().for_each(peer::model::bury);
+        assert_eq!(model.waiters.notify(1), 1);
+        model.waiters.recover(&Peer::model(3)).unwrap();
+        assert!(model.waiters.used().all(|cell| cell.owner().is_free()));
+    });
+}

@@ -1,6 +1,9 @@
 //! Who waits, and who is notified. The protocol is in ARCHITECTURE.md, "Condition variable".
 
+use std::time::Instant;
+
 use super::super::bell::{self, Deadline, LONG_SLICE, LONGEST_SLICE};
+use super::super::questions::Questions;
 use super::Wake;
 use super::cell::{Cell, Signal, Ticket};
 use crate::base::access::ReadOnly;
@@ -71,7 +74,7 @@ impl<A: Access> Waiters<A> {
     }
 
     /// The cells that were ever used.
-    fn used(&self) -> impl Iterator<Item = Cell<'_, A>> {
+    pub(super) fn used(&self) -> impl Iterator<Item = Cell<'_, A>> {
         let reach = usize::try_from(self.head.at::<1>().load(Relaxed)).map_or(CELLS, |reach| reach.min(CELLS));
         (0..reach).filter_map(|index| self.cell(index))
     }
@@ -134,6 +137,7 @@ impl Waiters {
         let asleep = Signal::asleep(waiter.ticket);
         // Long slices at once: a timer that is due sooner than the kernel's own costs a fifth of a hand-over between processors.
         let mut slice = LONG_SLICE;
+        let mut begun = Instant::now();
         loop {
             let Some(nap) = deadline.left(slice) else {
                 return if cell.give_up(asleep) { Wake::TimedOut } else { Wake::Notified };
@@ -143,9 +147,11 @@ impl Waiters {
             if cell.signal() != asleep {
                 return Wake::Notified;
             }
-            if woken == Woken::ByTime {
+            // By the clock: signals may come more often than a slice ends.
+            if woken == Woken::ByTime || (!cfg!(loom) && begun.elapsed() >= slice) {
                 // If the kernel cannot be asked now, then at the end of the next slice.
                 let _ = self.recover(peer);
+                begun = Instant::now();
                 slice = bell::longer(slice, LONGEST_SLICE);
             }
         }
@@ -199,22 +205,35 @@ impl Waiters {
 
     /// Passes on the notifications of the dead.
     pub(super) fn recover(&self, peer: &Peer) -> Result<(), Error> {
-        for cell in self.used() {
-            let found = cell.owner();
-            let Some(owner) = found.cookie() else { continue };
-            if cell.signal().limit().is_some() && !peer.is_alive(owner)? && cell.take_over(found, peer.cookie()) {
-                self.clear(cell);
-                cell.free();
+        let mut questions = Questions::all(peer);
+        // What is passed on may reach another of the dead, in a cell that was looked at before. Each time one cell less is theirs.
+        for _ in 0..CELLS {
+            if !self.recover_once(&mut questions, peer.cookie())? {
+                break;
             }
         }
         Ok(())
     }
 
+    /// The same of one look at all cells; whether there were any.
+    fn recover_once(&self, questions: &mut Questions<'_>, me: Cookie) -> Result<bool, Error> {
+        let mut any = false;
+        for cell in self.used() {
+            let found = cell.owner();
+            let Some(owner) = found.cookie() else { continue };
+            if cell.signal().limit().is_some() && questions.is_dead(owner)? && cell.take_over(found, me) {
+                self.clear(cell);
+                cell.free();
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
     /// Takes the cell of somebody dead, when all are taken.
     #[cold]
     fn clear_one(&self, peer: &Peer) -> Option<usize> {
-        // Many cells of one process are the rule.
-        let mut living = Some(peer.cookie());
+        let mut questions = Questions::all(peer);
         (0..CELLS).find(|&index| {
             let Some(cell) = self.cell(index) else { return false };
             let found = cell.owner();
@@ -222,9 +241,7 @@ impl Waiters {
                 return cell.claim(peer.cookie());
             }
             // If the kernel cannot be asked, it counts as living.
-            let lives = |cookie| living == Some(cookie) || peer.is_alive(cookie).unwrap_or(true);
-            if found.cookie().is_some_and(lives) {
-                living = found.cookie();
+            if found.cookie().is_some_and(|cookie| !questions.is_dead(cookie).unwrap_or(false)) {
                 return false;
             }
             let taken = cell.take_over(found, peer.cookie());
