@@ -294,7 +294,7 @@ fn as_many_readers_as_there_are_cells() {
 
 // Nobody starves.
 
-/// There is always a reader; still every writer gets in.
+/// There is a reader nearly all the time; still every writer gets in.
 #[test]
 fn readers_do_not_starve_a_writer() {
     let place = Place::new();
@@ -305,7 +305,6 @@ fn readers_do_not_starve_a_writer() {
             scope.spawn(move || {
                 let mut guard = done.read().unwrap();
                 while guard[0] < 100 {
-                    // The next one is asked for before this one goes, by a thread that reads: it may.
                     thread::yield_now();
                     drop(guard);
                     guard = done.read().unwrap();

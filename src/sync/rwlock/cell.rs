@@ -56,7 +56,9 @@ impl<A: Access> Cell<'_, A> {
     /// Whether this thread of this process reads here.
     #[inline(always)]
     pub(super) fn is_of(self, me: Cookie, thread: u32) -> bool {
-        self.occupant().reader() == Some(me) && self.thread.load(Relaxed) as u32 == thread
+        // Acquire: pairs with `leave`; the thread is not that of somebody who was here before another thread of ours.
+        let occupant = Occupant(self.occupant.load(Acquire));
+        occupant.reader() == Some(me) && self.thread.load(Relaxed) as u32 == thread
     }
 }
 

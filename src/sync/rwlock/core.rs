@@ -4,6 +4,7 @@ use super::super::bell::{self, Deadline};
 use super::super::lock::contention::{Contest, Look};
 use super::super::lock::owner::Owner;
 use super::super::lock::{Acquired, Asker, Core, LOCK_WORDS, Refused, Wait};
+use super::super::questions::Questions;
 use super::super::spin::Spin;
 use super::cell::Cell;
 use crate::base::access::ReadOnly;
@@ -230,7 +231,7 @@ impl RwCore {
         let (me, thread) = (asker.peer.cookie(), asker.thread);
         let mut entry = self.enter(me, thread);
         if matches!(entry, Look::Ours(Entry::NoRoom)) {
-            self.recover_cells(asker.peer).map_err(Refused::Segment)?;
+            self.recover_claimed(asker.peer).map_err(Refused::Segment)?;
             entry = self.enter(me, thread);
         }
         match entry {
@@ -266,7 +267,7 @@ impl RwCore {
             Look::Ours(Entry::NoRoom) => None,
             found => Some(found),
         };
-        bell::wait(self.drained(), deadline, &mut Spin::brief(), ready, || self.recover_cells(asker.peer))
+        bell::wait(self.drained(), deadline, &mut Spin::brief(), ready, || self.recover_claimed(asker.peer))
     }
 
     /// Whether this thread reads in this cell; not after that was given up for lost.
@@ -432,26 +433,26 @@ impl RwCore {
         self.core.give_back_for_dead(peer, &|| self.is_changing()).map(drop)
     }
 
-    /// Frees the cells of the dead.
+    /// Frees the cells of the dead. For the owner, who is pending.
     fn recover_cells(&self, peer: &Peer) -> Result<(), Error> {
-        let mut asked: Vec<(Cookie, bool)> = Vec::new();
-        for cell in self.cells() {
+        self.recover_cells_from(0, peer)
+    }
+
+    /// The same for anyone, of the cells that are claimed. (The first one a writer takes without asking, and who clears it may be slow.)
+    fn recover_claimed(&self, peer: &Peer) -> Result<(), Error> {
+        self.recover_cells_from(1, peer)
+    }
+
+    fn recover_cells_from(&self, first: usize, peer: &Peer) -> Result<(), Error> {
+        let mut questions = Questions::all(peer);
+        for cell in self.cells().skip(first) {
             let found = cell.occupant();
             if found.is_free() {
                 continue;
             }
-            let alive = match found.cookie() {
-                None => false,
-                Some(cookie) => match asked.iter().find(|(known, _)| *known == cookie) {
-                    Some((_, alive)) => *alive,
-                    None => {
-                        let alive = peer.is_alive(cookie)?;
-                        asked.push((cookie, alive));
-                        alive
-                    }
-                },
-            };
-            if !alive && cell.take_out(found, peer.cookie()) {
+            // Of nobody's cells nobody could ask for mercy.
+            let dead = found.cookie().map_or(Ok(true), |cookie| questions.is_dead(cookie))?;
+            if dead && cell.take_out(found, peer.cookie()) {
                 bell::ring(self.drained(), self.light);
             }
         }

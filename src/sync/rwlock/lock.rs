@@ -29,7 +29,7 @@ use crate::segment::{Error, Kind, Reason};
 /// readers, whoever has waited for some milliseconds comes next, so neither side starves. 256 readers may be in at once; one more waits. Each
 /// is on a cache line of its own as a rule, so readers do not slow each other down.
 ///
-/// A thread that reads and reads again gets in, whoever waits. A thread that reads and wants to write, or writes and wants either, gets
+/// A thread that reads and reads again gets in, whoever waits: one that never ends a guard before it has the next keeps writers out for ever. A thread that reads and wants to write, or writes and wants either, gets
 /// [`LockError::Deadlock`].
 ///
 /// **If a process dies** while it reads, nothing has happened, and a writer that waits for it gets in within some 150 ms. If it dies while it writes, the next

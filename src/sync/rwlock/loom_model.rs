@@ -4,7 +4,8 @@
 //! behind it; a cell left Relaxed; the owner not looked at behind the claim on the slow path; a nested read in a second cell of its own; a reader that is let in
 //! and wakes no other; a reader that leaves, or backs out, without ringing; a writer that does not say that it changes the value, or whose word is not heeded; every dead
 //! writer taken for one that did; `changing` taken back behind the owner; a writer that gives up and leaves the value inconsistent; a reader that takes over from the dead
-//! and forgets to say so; a free cell that still names a thread; a cell taken out by a blind store; the owner given back before cell 0 is taken.
+//! and forgets to say so; a free cell that still names a thread; a cell taken out by a blind store; the owner given back before cell 0 is taken; cell 0 taken out by a
+//! reader.
 //!
 //! Not: whoever takes out a dead reader's cell and does not ring for it, which costs those who wait a slice.
 //!
@@ -513,4 +514,32 @@ fn loom_who_recovers_dies_at_every_store() {
             model.assert_free();
         });
     }
+}
+
+/// The cell that is kept for the writer was left by somebody dead, and who clears up is slow: a writer that goes on as a reader keeps it.
+#[test]
+fn loom_nobody_clears_the_cell_of_a_writer_that_goes_on_reading() {
+    explore(3, || {
+        let model = Model::new();
+        model.write(6, Wait::Not).unwrap();
+        model.core.downgrade(cookie(6), THREAD, false);
+        peer::model::bury(6);
+        let first = [2, 3].map(|slot| model.read(slot, Wait::Not).unwrap());
+        let slow = {
+            let model = model.clone();
+            thread::spawn(move || {
+                if let Ok(entered) = model.read(1, Wait::Not) {
+                    model.core.leave(entered.cell);
+                }
+            })
+        };
+        first.into_iter().for_each(|entered| model.core.leave(entered.cell));
+        if model.write(4, Wait::Not).is_ok() {
+            let cell = model.core.downgrade(cookie(4), THREAD, false);
+            slow.join().unwrap();
+            assert!(model.core.reads_in(cell, cookie(4), THREAD), "a living reader lost its cell");
+        } else {
+            slow.join().unwrap();
+        }
+    });
 }
