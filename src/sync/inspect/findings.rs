@@ -73,6 +73,11 @@ impl Findings {
         self.counts = Some((contended, recovered));
     }
 
+    /// Who is to have it next: a word with a cookie, 0 for nobody.
+    pub(crate) fn reserved(&mut self, cookie: u64) {
+        self.reserved = Cookie::in_word(cookie);
+    }
+
     /// One who holds a part of it, or is expected to come: a word with a cookie, 0 for nobody; and the thread, 0 if that is not known.
     pub(crate) fn holder(&mut self, cookie: u64, thread: u32, role: Role) {
         if let Some(cookie) = Cookie::in_word(cookie) {

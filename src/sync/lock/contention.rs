@@ -1,6 +1,6 @@
 //! Waiting for what several want and one gets: spin while that pays, then sleep; nobody starves. The protocol is in ARCHITECTURE.md, "Locks".
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::bell::{self, Deadline, FIRST_SLICE, Mark};
 use crate::base::atomic::Ordering::{Relaxed, SeqCst};
@@ -38,6 +38,11 @@ pub(crate) trait Contest {
     /// Ends the wait.
     fn check(&mut self) -> Result<Option<Self::Prize>, Self::Error>;
 
+    /// Whether a look has failed: then there is nothing to sleep for, and `check` says why.
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     /// How long the first slice of sleep is; for the others see [`bell::longer`].
     fn first_slice(&self) -> Duration {
         FIRST_SLICE
@@ -74,8 +79,11 @@ const GRACE: u32 = 64;
 const LONGEST_SLICE: Duration = Duration::from_millis(150);
 /// Of those who wait for what others have in turn meanwhile.
 const LONGEST_BUSY_SLICE: Duration = Duration::from_millis(5);
-/// Who has slept through so many slices has waited long.
+/// Who has slept through so many slices has waited long, and so has who has slept for so many first slices, woken as often as may be.
 const LONG: u32 = 3;
+const LONG_IN_ALL: u32 = 7;
+/// What is free for so long, and has been somebody's to have next all the time, that one does not take: it is stopped or dead.
+const UNCLAIMED: Duration = Duration::from_millis(20);
 
 impl Contention<'_> {
     /// Whether somebody who has waited long is to have it next.
@@ -103,12 +111,13 @@ impl Contention<'_> {
     fn ring_out(&self, count: u32) {
         // Before the look at who spins. Pairs with `wake_others`.
         fence(SeqCst);
-        // That one will have it. Or it gives up spinning, and looks once more behind its mark and a heavy barrier.
-        if count == 1 && self.spinner.load(Relaxed) != 0 && !self.is_reserved() {
+        let (spinner, next) = (self.spinner.load(Relaxed), self.next.load(Relaxed));
+        // That one will have it. Or it gives up spinning, and looks once more.
+        if count == 1 && spinner != 0 && (next == 0 || next == spinner) {
             return;
         }
         if bell::count_ring(self.bell) {
-            if self.is_reserved() {
+            if next != 0 {
                 futex::wake_all(self.bell);
             } else if count == 1 {
                 futex::wake_one(self.bell);
@@ -230,8 +239,8 @@ impl Waiting<'_> {
         }
     }
 
-    /// To be called by who has it, and until a moment ago spun for it or was next: if more of it is to be had, or ours was given back by a stranger, others
-    /// may have gone to sleep beside it, and nobody was woken.
+    /// To be called by who until a moment ago spun for it or was next: if more of it is to be had, or ours was given back by a stranger, or we have not got it after all,
+    /// others may have gone to sleep beside it, and nobody was woken.
     fn wake_others<C: Contest>(&self, contest: &mut C) {
         // Pairs with `ring_out`: either it sees that nobody spins, or this sees what it gave back.
         fence(SeqCst);
@@ -281,9 +290,7 @@ impl Waiting<'_> {
             self.words.spins.store(now, Relaxed);
         }
         let _ = self.words.spinner.compare_exchange(self.me, 0, Relaxed, Relaxed);
-        if prize.is_some() {
-            self.wake_others(contest);
-        }
+        self.wake_others(contest);
         prize
     }
 
@@ -310,16 +317,19 @@ impl Waiting<'_> {
     }
 
     fn sleep<C: Contest>(&mut self, deadline: Deadline, contest: &mut C) -> Result<Option<C::Prize>, C::Error> {
+        let since = Instant::now();
         let mut slice = contest.first_slice();
+        let patience = slice * LONG_IN_ALL;
         let mut slices = 0;
         let mut mark = Mark::default();
+        let mut unclaimed = Unclaimed::default();
         loop {
             let (asleep, anew) = mark.announce(self.words.bell);
-            let before = (self.words.next.load(Relaxed), self.words.spinner.load(Relaxed));
-            if anew && let Look::Ours(prize) = self.look(contest) {
+            let spinner = self.words.spinner.load(Relaxed);
+            if anew && let Look::Ours(prize) = self.look_after(&mut unclaimed, contest) {
                 return Ok(Some(prize));
             }
-            let nap = deadline.left(slice);
+            let nap = if contest.has_failed() { None } else { deadline.left(slice) };
             let (mut elapsed, mut idle) = (true, true);
             if let Some(nap) = nap {
                 elapsed = futex::wait(self.words.bell, asleep, nap) == futex::Woken::ByTime;
@@ -328,18 +338,21 @@ impl Waiting<'_> {
                 // may give back at once, and must see the mark.
                 bell::set(self.words.bell);
                 fence(SeqCst);
-                let look = self.look(contest);
-                if let Look::Ours(prize) = look {
-                    return Ok(Some(prize));
+                // Who spins does not for so long: it is stopped or dead.
+                if elapsed {
+                    take_back(self.words.spinner, spinner);
                 }
-                let is_free = matches!(look, Look::Free);
-                if elapsed && nap == slice {
-                    // Who lets a whole slice pass is stopped or dead.
-                    self.revoke(before, is_free);
-                }
-                if is_free {
-                    // Whoever it is reserved for may not be by now: nobody need ring for us to have it.
-                    mark.forget();
+                let before = unclaimed;
+                match self.look_after(&mut unclaimed, contest) {
+                    Look::Ours(prize) => return Ok(Some(prize)),
+                    Look::Free => {
+                        if unclaimed.is_left(before, elapsed) {
+                            take_back(self.words.next, unclaimed.next);
+                        }
+                        // Whoever it is reserved for may not be by now: nobody need ring for us to have it.
+                        mark.forget();
+                    }
+                    Look::Busy => {}
                 }
             }
             // Also when the time is up before the first nap: who waits for moments only must learn of a death as well.
@@ -362,20 +375,23 @@ impl Waiting<'_> {
                 // Where it goes from hand to hand, our turn to be next may come at any time.
                 slice = if idle { bell::longer(slice, LONGEST_SLICE) } else { (2 * slice).min(LONGEST_BUSY_SLICE) };
             }
-            if slices >= LONG && !self.reserved && self.reserve() {
+            let long = slices >= LONG || (!cfg!(loom) && since.elapsed() >= patience);
+            if long && !self.reserved && self.reserve() {
                 mark.forget();
             }
         }
     }
 
-    /// Takes back what was granted to others a slice ago: spinning, and, if they could have had it since, the reservation.
-    fn revoke(&mut self, (next, spinner): (u64, u64), was_free: bool) {
-        if spinner != 0 {
-            let _ = self.words.spinner.compare_exchange(spinner, 0, Relaxed, Relaxed);
+    /// Looks, and keeps in mind since when it is free, but not for us.
+    fn look_after<C: Contest>(&mut self, unclaimed: &mut Unclaimed, contest: &mut C) -> Look<C::Prize> {
+        let next = self.words.next.load(Relaxed);
+        let look = self.look(contest);
+        if !matches!(look, Look::Free) {
+            *unclaimed = Unclaimed::default();
+        } else if unclaimed.next != next {
+            *unclaimed = Unclaimed { next, since: Some(Instant::now()) };
         }
-        if was_free && next != 0 && !self.reserved {
-            let _ = self.words.next.compare_exchange(next, 0, Relaxed, Relaxed);
-        }
+        look
     }
 
     /// Leaves without it: a wake-up that we may have had is passed on, and nobody waits for us.
@@ -388,5 +404,28 @@ impl Waiting<'_> {
         if matches!(contest.look(false), Look::Free) {
             self.words.ring(self.light);
         }
+    }
+}
+
+/// What was found free at each look since, but somebody else's to have next.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unclaimed {
+    /// Whose; 0: it was not.
+    next: u64,
+    since: Option<Instant>,
+}
+
+impl Unclaimed {
+    /// Whether that one lets it be: it was so before a nap that nobody ended, or is for long, however often we were woken. (Models have no clock.)
+    fn is_left(self, before: Self, undisturbed: bool) -> bool {
+        let long = !cfg!(loom) && self.since.is_some_and(|since| since.elapsed() >= UNCLAIMED);
+        self.next == before.next && (undisturbed || long)
+    }
+}
+
+/// Takes back what was granted to somebody who has let it be.
+fn take_back(word: &Word, granted: u64) {
+    if granted != 0 {
+        let _ = word.compare_exchange(granted, 0, Relaxed, Relaxed);
     }
 }

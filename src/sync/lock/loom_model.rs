@@ -377,6 +377,20 @@ fn loom_nobody_sleeps_twice_beside_a_lock_reserved_for_the_dead() {
     });
 }
 
+/// Nor does who has little time leave it to the dead.
+#[test]
+fn loom_who_has_little_time_takes_what_is_reserved_for_the_dead() {
+    without_spinning(|| {
+        explore(2, || {
+            let guarded = Guarded::new();
+            guarded.core.contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
+            peer::model::bury(1);
+            assert!(guarded.try_for(2, Wait::Until(Deadline::after_naps(1))).is_ok());
+            assert_eq!(guarded.core.next(), None);
+        });
+    });
+}
+
 /// What the dead left in the holder word is the number of a thread of ours.
 #[test]
 fn loom_threads_of_one_process_follow_a_dead_owner() {

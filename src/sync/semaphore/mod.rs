@@ -37,6 +37,8 @@ const SEATS: usize = if cfg!(loom) { 2 } else { 256 };
 const LINE: usize = LOCK_WORDS;
 /// Within the line.
 const TALLY: usize = 7;
+/// The same: who is to have the next permit, having waited long.
+const NEXT: usize = 1;
 const FIRST_SEAT: usize = LINE + 8;
 const WORDS: usize = FIRST_SEAT + SEATS * SEAT_WORDS;
 
@@ -139,6 +141,7 @@ pub(in crate::sync) fn inspect(
     seen.seats(&state.slice(FIRST_SEAT, SEATS * SEAT_WORDS)?, Role::Permit);
     let tally = Tally::of(state.get(LINE + TALLY)?);
     seen.counts(tally.contended(), tally.recovered());
+    seen.reserved(state.get(LINE + NEXT)?.load(Relaxed));
     seen.fact("permits", u64::from(count as u32));
     seen.fact("at most", config[1]);
     Some(())
@@ -323,7 +326,7 @@ impl Inner {
 
     fn contention(&self) -> Contention<'_> {
         Contention {
-            next: self.line.at::<1>(),
+            next: self.line.at::<NEXT>(),
             spinner: self.line.at::<3>(),
             bell: self.line.at::<2>(),
             spins: self.line.at::<4>(),

@@ -170,6 +170,10 @@ impl<W: Way> Contest for Wish<'_, W> {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     fn check(&mut self) -> Result<Option<W::Prize>, AcquireError> {
         if let Some(error) = self.failed.take() {
             return Err(error);

@@ -72,6 +72,16 @@ pub(crate) const BENCHES: &[Bench] = &[
         about: "a lock that eight want all the time, for 1 us",
         run: mutex::crowd::<1000>,
     },
+    Bench {
+        name: "mutex.crowd.100us",
+        about: "a lock that eight want all the time, for 100 us",
+        run: mutex::crowd::<100_000>,
+    },
+    Bench {
+        name: "mutex.crowd.1ms",
+        about: "a lock that eight want all the time, for 1 ms",
+        run: mutex::crowd::<1_000_000>,
+    },
     Bench { name: "mutex.blocked", about: "what it costs to wait for long, in all of sync", run: blocked::all },
     Bench { name: "rwlock.read", about: "lock for reading and unlock, alone", run: rwlock::read },
     Bench { name: "rwlock.read.2", about: "what each of two readers keeps of its rate", run: rwlock::two_readers },
