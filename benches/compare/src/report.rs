@@ -174,7 +174,8 @@ fn short(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        size if size == 0.0 || size >= 0.1 => format!("{value:.2}"),
+        size => format!("{value:.*}", (2.0 - size.log10().floor()).clamp(2.0, 9.0) as usize),
     }
 }
 
@@ -186,6 +187,12 @@ mod tests {
         let samples = |values: &[f64]| values.iter().map(|&value| Sample { value, ..Sample::default() }).collect();
         let paired = Paired { ours: samples(ours), theirs: samples(&[10.0, 20.0, 30.0]), ..Paired::default() };
         Row::new("spsc.test", "ns", "rival", goal, &paired)
+    }
+
+    #[test]
+    fn figures_have_three_digits_or_so() {
+        let shown = [1234.5, 12.345, 1.2345, 0.12345, 0.012345, 0.001_234_5, 0.0].map(short);
+        assert_eq!(shown, ["1234", "12.3", "1.23", "0.12", "0.0123", "0.00123", "0.00"]);
     }
 
     #[test]
