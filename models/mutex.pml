@@ -112,7 +112,7 @@ byte buffer[N + 2];
 #ifdef SPINNER_OUTRANKS_NEXT
 #define NOBODY_IS_NEXT true
 #else
-#define NOBODY_IS_NEXT (next == 0)
+#define NOBODY_IS_NEXT (next == 0 || next == spinner)
 #endif
 
 #ifdef RINGS_UNCOUNTED
@@ -235,6 +235,33 @@ fast:
     NEXT_NO_MORE;
 #ifndef SPINS_TO_THE_LAST
     atomic { DRAIN(ME); if :: spinner == ME -> spinner = 0 :: else fi }
+#ifndef SPINNER_OUTRANKS_NEXT
+    /* Nobody was woken for what was given back meanwhile. */
+    if
+    :: FREE -> atomic {
+            seen = bell;
+            if
+            :: seen & 1
+            :: else -> seen = 0; goto slow
+            fi
+        }
+        atomic {
+            if
+            :: spinner != 0 && NOBODY_IS_NEXT -> seen = 0; goto slow
+            :: else
+            fi
+        }
+        atomic {
+            DRAIN(ME);
+            if
+            :: bell == seen -> bell = RUNG(seen); seen = 0
+            :: else -> seen = 0; goto slow
+            fi
+        }
+        atomic { wake() }
+    :: else
+    fi;
+#endif
 #endif
 #endif
 
