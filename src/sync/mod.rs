@@ -19,7 +19,7 @@
 //!
 //! **Progress.** What nobody else has is had with one compare-and-exchange. Who waits spins while that pays, and then sleeps, which costs
 //! less than a thousandth of a core; nobody is passed over for long by those who come again and again to wait: of eight processes that wanted a lock all the time, on two
-//! cores, none waited longer than 52 ms. (`try_` takes whatever is free, whoever has waited for it: in an endless loop it may starve those who wait.)
+//! cores, none waited longer than 44 ms, whether each has it for 20 ns or for 1 ms. (`try_` takes whatever is free, whoever has waited for it: in an endless loop it may starve those who wait.)
 //!
 //! **If a process dies**, those who wait for it find out by asking the kernel, at the end of a slice of their sleep: 100 ms at most, of locks and semaphores 150. No timeout ever decides it: a stopped
 //! process is never robbed.
