@@ -5,7 +5,7 @@
 //!
 //! # Safety
 //!
-//! The unsafe code here makes slices of [`Word`] from a mapping. It rests on these invariants of [`Words`]:
+//! The unsafe code here makes slices and arrays of [`Word`] from a mapping. It rests on these invariants of [`Words`]:
 //!
 //! 1. `start` points to `length` words inside memory that `backing` keeps mapped (readable, and writable if `A` is [`ReadWrite`]) for as long as it lives.
 //! 2. `start` is 8-aligned: the mapping is page-aligned and all arithmetic is in words.
@@ -130,6 +130,13 @@ pub(crate) struct WordArray<const N: usize, A: Access = ReadWrite> {
 }
 
 impl<const N: usize, A: Access> WordArray<N, A> {
+    /// All of them, for who wants to borrow them without the mapping.
+    #[inline(always)]
+    pub(crate) fn as_array(&self) -> &[Word<A>; N] {
+        // SAFETY: `words` has exactly N words, which is what an array of N is made of; for these, and for as long as `words` lives, invariants 1 to 3.
+        unsafe { self.words.start.cast::<[Word<A>; N]>().as_ref() }
+    }
+
     /// The word at a constant index, which is checked when compiling.
     #[inline(always)]
     pub(crate) fn at<const I: usize>(&self) -> &Word<A> {

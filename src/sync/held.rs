@@ -9,12 +9,15 @@ use super::part::Part;
 use super::thread;
 use crate::peer::{Cookie, Peer, PeerInfo, Place};
 use crate::segment::lend::LARGEST_ALIGNMENT;
+use crate::segment::region::WordArray;
 use crate::segment::{Error, Reason};
+use crate::sys::barrier::Light;
 
 /// A lock core at the start of a part, as one process has it open.
 #[derive(Debug, Clone)]
 pub(crate) struct Lock {
-    core: Core,
+    words: WordArray<LOCK_WORDS>,
+    light: Light,
     me: Me,
     shared: Arc<Inner>,
     _open: Open,
@@ -23,7 +26,7 @@ pub(crate) struct Lock {
 #[derive(Debug)]
 struct Inner {
     part: Part,
-    core: Core,
+    words: WordArray<LOCK_WORDS>,
 }
 
 /// How a guard holds a lock.
@@ -50,12 +53,17 @@ impl Held {
 
 impl Lock {
     pub(crate) fn new(part: Part) -> Result<Self, Reason> {
-        let core = Core::new(part.array::<LOCK_WORDS>(0)?, part.light);
+        let (words, light) = (part.array::<LOCK_WORDS>(0)?, part.light);
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
-        let shared = Arc::new(Inner { part, core: core.clone() });
+        let shared = Arc::new(Inner { part, words: words.clone() });
         let open = abandon::register(&shared);
-        Ok(Self { core, me, shared, _open: open })
+        Ok(Self { words, light, me, shared, _open: open })
+    }
+
+    #[inline(always)]
+    fn core(&self) -> Core<'_> {
+        Core::new(self.words.as_array(), self.light)
     }
 
     pub(crate) fn part(&self) -> &Part {
@@ -69,7 +77,7 @@ impl Lock {
             return None;
         }
         let panicking = std::thread::panicking();
-        let holding = self.core.take_holding(self.me.cookie, thread::id())?;
+        let holding = self.core().take_holding(self.me.cookie, thread::id())?;
         Some(Held { holding, inconsistent: false, panicking })
     }
 
@@ -93,14 +101,14 @@ impl Lock {
         let peer = part.member()?.peer()?;
         let (thread, panicking) = (thread::id(), std::thread::panicking());
         if !self.me.is_current()
-            && let Some(holding) = self.core.take_holding(peer.cookie(), thread)
+            && let Some(holding) = self.core().take_holding(peer.cookie(), thread)
         {
             return Ok(Held { holding, inconsistent: false, panicking });
         }
         let asker = Asker { peer: &peer, thread, place: part.place() };
-        match self.core.take_contended(asker, wait) {
+        match self.core().take_contended(asker, wait) {
             Ok(Acquired { inconsistent }) => {
-                let held = Held { holding: self.core.holder().load(), inconsistent, panicking };
+                let held = Held { holding: self.core().holder().load(), inconsistent, panicking };
                 if inconsistent { Err(LockError::OwnerDied(held)) } else { Ok(held) }
             }
             Err(refused) => Err(explain(refused, &peer)),
@@ -112,42 +120,43 @@ impl Lock {
     pub(crate) fn release(&self, held: &Held) {
         if self.is_current(held) {
             // Who panics in the middle leaves what it guards as one who dies.
-            self.core.give_back_holding(held.holding, held.inconsistent || held.is_broken());
+            let inconsistent = held.inconsistent || held.is_broken();
+            self.core().give_back_holding(held.holding, inconsistent);
         }
     }
 
     /// How this thread holds it, if it does.
     pub(crate) fn held_here(&self) -> Result<Option<Held>, Error> {
         let me = if self.me.is_current() { self.me } else { self.shared.part.me()? };
-        if !self.core.is_held_by(me.cookie, thread::id()) {
+        if !self.core().is_held_by(me.cookie, thread::id()) {
             return Ok(None);
         }
-        let (holding, inconsistent) = (self.core.holder().load(), self.core.owner().load().is_inconsistent());
+        let (holding, inconsistent) = (self.core().holder().load(), self.core().owner().load().is_inconsistent());
         Ok(Some(Held { holding, inconsistent, panicking: std::thread::panicking() }))
     }
 
     /// Whether it is still held so: not in a forked child, and not after it was given up for lost.
     #[inline(always)]
     pub(crate) fn is_current(&self, held: &Held) -> bool {
-        self.core.holder().load() == held.holding && (self.me.is_current() || self.is_childs())
+        self.core().holder().load() == held.holding && (self.me.is_current() || self.is_childs())
     }
 
     /// In a child that was forked since it was opened: whether the child has it, not its parent.
     #[cold]
     fn is_childs(&self) -> bool {
         let me = self.shared.part.known_me();
-        me.is_some_and(|me| self.core.owner().load().is_settled(me.cookie))
+        me.is_some_and(|me| self.core().owner().load().is_settled(me.cookie))
     }
 
     /// Whether what it guards is whole, as far as its owner, who asks, knows.
     pub(crate) fn is_consistent_now(&self) -> bool {
-        !self.core.owner().load().is_inconsistent()
+        !self.core().owner().load().is_inconsistent()
     }
 
     /// Says that what it guards is whole or is not, with one of several guards of the same holding.
     pub(crate) fn declare(&self, held: &Held, inconsistent: bool) {
         if self.is_current(held) {
-            self.core.declare(inconsistent);
+            self.core().declare(inconsistent);
         }
     }
 
@@ -161,12 +170,12 @@ impl Lock {
     pub(crate) fn mark_consistent(&self, held: &mut Held) {
         if held.inconsistent && self.is_current(held) {
             held.inconsistent = false;
-            self.core.declare(false);
+            self.core().declare(false);
         }
     }
 
     pub(crate) fn is_locked(&self) -> bool {
-        !self.core.owner().load().is_free()
+        !self.core().owner().load().is_free()
     }
 }
 
@@ -189,7 +198,7 @@ impl Abandon for Inner {
     fn abandon(&self, thread: Option<u32>) {
         // In a forked child: what the child has taken, not what its parent had.
         if let Some(me) = self.part.known_me() {
-            self.core.abandon(me.cookie, thread);
+            Core::new(self.words.as_array(), self.part.light).abandon(me.cookie, thread);
         }
     }
 }

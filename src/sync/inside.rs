@@ -6,6 +6,7 @@ use super::bell::Deadline;
 use super::lock::{Asker, Core, LOCK_WORDS, Refused, Wait};
 use super::part::Part;
 use super::thread;
+use crate::segment::region::WordArray;
 use crate::segment::{Error, Reason};
 
 /// Whoever has held it for longer is stopped: who cannot wait for that does without.
@@ -14,13 +15,13 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// A lock core at the start of a part's state.
 #[derive(Debug, Clone)]
 pub(crate) struct Inside {
-    core: Core,
+    words: WordArray<LOCK_WORDS>,
 }
 
 /// We are inside while this lives.
 #[derive(Debug)]
 pub(crate) struct Entered<'a> {
-    core: &'a Core,
+    core: Core<'a>,
 }
 
 /// We are not.
@@ -33,7 +34,7 @@ pub(crate) enum Outside {
 
 impl Inside {
     pub(crate) fn new(part: &Part) -> Result<Self, Reason> {
-        Ok(Self { core: Core::new(part.array::<LOCK_WORDS>(0)?, part.light) })
+        Ok(Self { words: part.array::<LOCK_WORDS>(0)? })
     }
 
     /// As long as who lives and is not stopped can take.
@@ -43,27 +44,28 @@ impl Inside {
 
     /// Goes in. If an owner died inside, what it was at is for the caller to settle, as it always is to look whether something is.
     pub(crate) fn enter(&self, part: &Part, wait: Wait) -> Result<Entered<'_>, Outside> {
+        let core = Core::new(self.words.as_array(), part.light);
         let me = part.me().map_err(Outside::Segment)?;
-        if !self.core.take(me.cookie, thread::id()) {
-            self.enter_contended(part, wait)?;
+        if !core.take(me.cookie, thread::id()) {
+            enter_contended(core, part, wait)?;
         }
-        Ok(Entered { core: &self.core })
+        Ok(Entered { core })
     }
+}
 
-    #[cold]
-    fn enter_contended(&self, part: &Part, wait: Wait) -> Result<(), Outside> {
-        let peer = part.member().and_then(crate::peer::Member::peer).map_err(Outside::Segment)?;
-        let asker = Asker { peer: &peer, thread: thread::id(), place: part.place() };
-        match self.core.take_contended(asker, wait) {
-            Ok(_) => Ok(()),
-            Err(Refused::Busy(_) | Refused::TimedOut(_)) => Err(Outside::Busy),
-            Err(Refused::Segment(error)) => Err(Outside::Segment(error)),
-            Err(Refused::Deadlock) => {
-                // We never wait inside.
-                let found = self.core.owner().load().cookie().map_or(0, crate::peer::Cookie::bits);
-                let expected = "that of another thread".to_owned();
-                Err(Outside::Segment(part.error(Reason::Spoilt { what: "the owner of its lock", expected, found })))
-            }
+#[cold]
+fn enter_contended(core: Core<'_>, part: &Part, wait: Wait) -> Result<(), Outside> {
+    let peer = part.member().and_then(crate::peer::Member::peer).map_err(Outside::Segment)?;
+    let asker = Asker { peer: &peer, thread: thread::id(), place: part.place() };
+    match core.take_contended(asker, wait) {
+        Ok(_) => Ok(()),
+        Err(Refused::Busy(_) | Refused::TimedOut(_)) => Err(Outside::Busy),
+        Err(Refused::Segment(error)) => Err(Outside::Segment(error)),
+        Err(Refused::Deadlock) => {
+            // We never wait inside.
+            let found = core.owner().load().cookie().map_or(0, crate::peer::Cookie::bits);
+            let expected = "that of another thread".to_owned();
+            Err(Outside::Segment(part.error(Reason::Spoilt { what: "the owner of its lock", expected, found })))
         }
     }
 }

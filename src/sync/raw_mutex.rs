@@ -12,8 +12,9 @@ use super::lock::{Asker, Core, LOCK_WORDS, Me, Unlock, Wait};
 use super::part::{self, CONFIG_WORDS, Object, Part, Shape};
 use super::thread;
 use crate::peer::Place;
-use crate::segment::region::Words;
+use crate::segment::region::{WordArray, Words};
 use crate::segment::{Error, Kind, Reason};
+use crate::sys::barrier::Light;
 
 /// A lock without a guard, for any threads of any processes: whoever can reach it may unlock it, not only who locked it. As Python's `Lock`.
 ///
@@ -58,21 +59,28 @@ use crate::segment::{Error, Kind, Reason};
 /// ```
 #[derive(Clone)]
 pub struct RawMutex {
-    core: Core,
+    words: WordArray<LOCK_WORDS>,
+    light: Light,
     me: Me,
     shared: Arc<Inner>,
     _open: Open,
 }
 
 struct Inner {
-    core: Core,
+    words: WordArray<LOCK_WORDS>,
     part: Part,
+}
+
+impl Inner {
+    fn core(&self) -> Core<'_> {
+        Core::new(self.words.as_array(), self.part.light)
+    }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         // What this process has locked it keeps: so it must remain somebody.
-        let owner = self.core.owner().load().cookie();
+        let owner = self.core().owner().load().cookie();
         if owner.is_some() && owner == self.part.known_me().map(|me| me.cookie) {
             self.part.stay_member();
         }
@@ -87,7 +95,7 @@ impl Abandon for Inner {
 
     fn abandon(&self, thread: Option<u32>) {
         if let (Some(thread), Some(me)) = (thread, self.part.known_me()) {
-            self.core.forget_thread(me.cookie, thread);
+            self.core().forget_thread(me.cookie, thread);
         }
     }
 }
@@ -107,12 +115,12 @@ impl Object for RawMutex {
     fn initialise(_: &Words, _: &()) {}
 
     fn over(part: Part) -> Result<Self, Reason> {
-        let core = Core::new(part.array::<LOCK_WORDS>(0)?, part.light);
+        let (words, light) = (part.array::<LOCK_WORDS>(0)?, part.light);
         // There for every part that was opened for writing.
         let me = part.me().map_err(|_| Reason::Forked)?;
-        let shared = Arc::new(Inner { core: core.clone(), part });
+        let shared = Arc::new(Inner { words: words.clone(), part });
         let open = abandon::register(&shared);
-        Ok(Self { core, me, shared, _open: open })
+        Ok(Self { words, light, me, shared, _open: open })
     }
 }
 
@@ -162,7 +170,7 @@ impl RawMutex {
     #[inline]
     pub fn unlock(&self) -> Result<(), UnlockError> {
         let is_alive = |owner| -> Result<bool, Error> { self.shared.part.member()?.peer()?.is_alive(owner) };
-        match self.core.unlock_for_anyone(is_alive)? {
+        match self.core().unlock_for_anyone(is_alive)? {
             Unlock::Done => Ok(()),
             Unlock::NotLocked => Err(UnlockError::NotLocked),
             Unlock::Settling(owner) => {
@@ -173,12 +181,12 @@ impl RawMutex {
 
     /// Says that what it guards is whole: from here on nobody is told of an owner's death, until the next one. To be called by who has it.
     pub fn mark_consistent(&self) {
-        self.core.mark_consistent_for_anyone();
+        self.core().mark_consistent_for_anyone();
     }
 
     /// Whether it is locked at this moment, by somebody alive or dead.
     pub fn is_locked(&self) -> bool {
-        !self.core.owner().load().is_free()
+        !self.core().owner().load().is_free()
     }
 
     /// Where it is, for messages.
@@ -187,9 +195,14 @@ impl RawMutex {
     }
 
     #[inline(always)]
+    fn core(&self) -> Core<'_> {
+        Core::new(self.words.as_array(), self.light)
+    }
+
+    #[inline(always)]
     fn acquire(&self, wait: Wait, refuse_itself: bool) -> Result<(), LockError<()>> {
         let me = if self.me.is_current() { self.me } else { self.shared.part.me()? };
-        if self.core.take_raw(me.cookie, thread::id()) {
+        if self.core().take_raw(me.cookie, thread::id()) {
             return Ok(());
         }
         self.acquire_contended(wait, refuse_itself)
@@ -199,11 +212,11 @@ impl RawMutex {
     fn acquire_contended(&self, wait: Wait, refuse_itself: bool) -> Result<(), LockError<()>> {
         let peer = self.shared.part.member()?.peer()?;
         let thread = thread::id();
-        if refuse_itself && self.core.is_held_by(peer.cookie(), thread) {
+        if refuse_itself && self.core().is_held_by(peer.cookie(), thread) {
             return Err(LockError::Deadlock);
         }
         let asker = Asker { peer: &peer, thread, place: self.shared.part.place() };
-        match self.core.take_contended_raw(asker, wait) {
+        match self.core().take_contended_raw(asker, wait) {
             Ok(acquired) if acquired.inconsistent => Err(LockError::OwnerDied(())),
             Ok(_) => Ok(()),
             Err(refused) => Err(explain(refused, &peer)),

@@ -5,7 +5,7 @@ use crate::base::access::ReadOnly;
 use crate::base::atomic::Ordering::{Acquire, Relaxed};
 use crate::peer::Cookie;
 use crate::segment::region::Words;
-use crate::sync::lock::{Core, LOCK_WORDS};
+use crate::sync::lock::Core;
 use crate::sync::seats::{self, SEAT_WORDS};
 use crate::sys::barrier::Light;
 
@@ -42,18 +42,18 @@ impl Findings {
     }
 
     /// The lock core at the start of the state: its owner, and all else that it tells. Returned, for what more a kind wants of it; `None`: too short.
-    pub(crate) fn lock(&mut self, state: &Words<ReadOnly>) -> Option<Core<ReadOnly>> {
+    pub(crate) fn lock<'a>(&mut self, state: &'a Words<ReadOnly>) -> Option<Core<'a, ReadOnly>> {
         self.lock_as(state, 0, |_| Role::Owner)
     }
 
     /// The same of a lock core at word `from` of the state, whose owner has the role that `role` makes of its cookie word.
-    pub(crate) fn lock_as(
+    pub(crate) fn lock_as<'a>(
         &mut self,
-        state: &Words<ReadOnly>,
+        state: &'a Words<ReadOnly>,
         from: usize,
         role: impl FnOnce(Cookie) -> Role,
-    ) -> Option<Core<ReadOnly>> {
-        let core = Core::new(state.array::<LOCK_WORDS>(from)?, self.light);
+    ) -> Option<Core<'a, ReadOnly>> {
+        let core = Core::at(state, from, self.light)?;
         let owner = core.owner().load();
         self.inconsistent |= owner.is_inconsistent();
         self.reserved = core.next();

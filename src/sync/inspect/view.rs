@@ -6,7 +6,7 @@ use crate::base::atomic::Ordering::Acquire;
 use crate::base::atomic::fence;
 use crate::base::copy::{self, words_for};
 use crate::segment::open::Expected;
-use crate::segment::region::Words;
+use crate::segment::region::{WordArray, Words};
 use crate::segment::schema::Schema;
 use crate::segment::{Domain, Error, Kind, Options, Reason, Segment};
 use crate::sync::lock::{Core, LOCK_WORDS};
@@ -17,7 +17,8 @@ use crate::sys::barrier::Light;
 #[derive(Debug)]
 pub struct View {
     schema: Schema,
-    core: Core<ReadOnly>,
+    lock: WordArray<LOCK_WORDS, ReadOnly>,
+    light: Light,
     value: Words<ReadOnly>,
 }
 
@@ -42,8 +43,8 @@ impl View {
         let there = (STATE + value).saturating_add(words) as u64 <= committed / 8;
         let value = body.slice(STATE + value, words).filter(|_| there);
         let missing = || segment.error(Reason::Truncated { expected: words as u64 * 8, found: committed });
-        let (core, value) = body.array::<LOCK_WORDS>(STATE).zip(value).ok_or_else(missing)?;
-        Ok(Self { schema, core: Core::new(core, Light::register()), value })
+        let (lock, value) = body.array::<LOCK_WORDS>(STATE).zip(value).ok_or_else(missing)?;
+        Ok(Self { schema, lock, light: Light::register(), value })
     }
 
     /// Whether objects of this kind have a value.
@@ -59,7 +60,8 @@ impl View {
     /// The bytes of the value, and whether they are whole: nobody had the lock meanwhile, as far as can be told without taking it, and no owner
     /// died in the middle.
     pub fn read(&self) -> (Vec<u8>, bool) {
-        let state = || (self.core.owner().load(), self.core.holder().load());
+        let core = Core::new(self.lock.as_array(), self.light);
+        let state = || (core.owner().load(), core.holder().load());
         let before = state();
         let mut bytes = vec![0; self.schema.size()];
         copy::load_bytes(&self.value, &mut bytes);

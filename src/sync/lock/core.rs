@@ -8,7 +8,6 @@ use crate::base::atomic::Ordering::{Acquire, Relaxed};
 use crate::base::atomic::{Word, fence, spin};
 use crate::peer::{Cookie, Peer, Place, WaitRecord};
 use crate::segment::Error;
-use crate::segment::region::WordArray;
 use crate::sys::barrier::Light;
 use crate::sys::clock;
 use crate::sys::fork::Stamp;
@@ -71,74 +70,76 @@ pub(crate) struct Asker<'a> {
     pub(crate) place: Place,
 }
 
-/// The words of a lock.
-#[derive(Debug, Clone)]
-pub(crate) struct Core<A: Access = ReadWrite> {
-    words: WordArray<LOCK_WORDS, A>,
+/// The words of a lock, borrowed from who keeps them mapped: made wherever it is needed, of nothing but their address.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Core<'a, A: Access = ReadWrite> {
+    words: &'a [Word<A>; LOCK_WORDS],
     light: Light,
 }
 
-impl<A: Access> Core<A> {
-    pub(crate) fn new(words: WordArray<LOCK_WORDS, A>, light: Light) -> Self {
+impl<'a, A: Access> Core<'a, A> {
+    #[inline(always)]
+    pub(crate) fn new(words: &'a [Word<A>; LOCK_WORDS], light: Light) -> Self {
         Self { words, light }
     }
 
+    /// Over the words from `from` on; `None` if they are not all there.
     #[inline(always)]
-    pub(crate) fn owner(&self) -> OwnerWord<'_, A> {
-        OwnerWord(self.words.at::<0>())
+    pub(crate) fn at(words: &'a [Word<A>], from: usize, light: Light) -> Option<Self> {
+        Some(Self::new(words.get(from..)?.first_chunk()?, light))
     }
 
     #[inline(always)]
-    pub(crate) fn holder(&self) -> HolderWord<'_, A> {
-        HolderWord(self.words.at::<1>())
+    pub(crate) fn owner(self) -> OwnerWord<'a, A> {
+        OwnerWord(&self.words[0])
+    }
+
+    #[inline(always)]
+    pub(crate) fn holder(self) -> HolderWord<'a, A> {
+        HolderWord(&self.words[1])
     }
 
     /// The cookie of who is to have it next, if it is reserved.
-    pub(crate) fn next(&self) -> Option<Cookie> {
-        Cookie::in_word(self.words.at::<2>().load(Relaxed))
+    pub(crate) fn next(self) -> Option<Cookie> {
+        Cookie::in_word(self.words[2].load(Relaxed))
     }
 
-    fn contended(&self) -> &Word<A> {
-        self.words.at::<8>()
+    fn contended(self) -> &'a Word<A> {
+        &self.words[8]
     }
 
-    fn recovered(&self) -> &Word<A> {
-        self.words.at::<9>()
+    fn recovered(self) -> &'a Word<A> {
+        &self.words[9]
     }
 
     /// How often somebody had to wait for it, and how often an owner was found dead.
-    pub(crate) fn counts(&self) -> (u64, u64) {
+    pub(crate) fn counts(self) -> (u64, u64) {
         (self.contended().load(Relaxed), self.recovered().load(Relaxed))
     }
 
     /// Since when, by [`clock::boot_ns`], a waiter has seen this holding; `None` if none has.
-    pub(crate) fn seen_since(&self, holding: Holding) -> Option<u64> {
-        let (seen, at) = (self.words.at::<10>(), self.words.at::<11>());
+    pub(crate) fn seen_since(self, holding: Holding) -> Option<u64> {
+        let (seen, at) = (&self.words[10], &self.words[11]);
         let at = at.load(Relaxed);
         (holding.thread() != 0 && seen.load(Relaxed) == holding.bits()).then_some(at)
     }
 }
 
-impl Core {
+impl<'a> Core<'a> {
     #[inline(always)]
-    pub(crate) fn contention(&self) -> Contention<'_> {
-        Contention {
-            next: self.words.at::<2>(),
-            spinner: self.words.at::<12>(),
-            bell: self.words.at::<3>(),
-            spins: self.words.at::<13>(),
-        }
+    pub(crate) fn contention(self) -> Contention<'a> {
+        Contention { next: &self.words[2], spinner: &self.words[12], bell: &self.words[3], spins: &self.words[13] }
     }
 
     /// Takes the lock if it is free, consistent and not reserved.
     #[inline(always)]
-    pub(crate) fn take(&self, me: Cookie, thread: u32) -> bool {
+    pub(crate) fn take(self, me: Cookie, thread: u32) -> bool {
         self.take_holding(me, thread).is_some()
     }
 
     /// The same; tells which holding it is.
     #[inline(always)]
-    pub(crate) fn take_holding(&self, me: Cookie, thread: u32) -> Option<Holding> {
+    pub(crate) fn take_holding(self, me: Cookie, thread: u32) -> Option<Holding> {
         if self.contention().is_reserved() || !self.owner().take(me) {
             return None;
         }
@@ -147,7 +148,7 @@ impl Core {
 
     /// The same of a raw mutex.
     #[inline(always)]
-    pub(crate) fn take_raw(&self, me: Cookie, thread: u32) -> bool {
+    pub(crate) fn take_raw(self, me: Cookie, thread: u32) -> bool {
         if self.contention().is_reserved() || !self.owner().take_unsettled(Owner::FREE, me) {
             return false;
         }
@@ -158,13 +159,13 @@ impl Core {
 
     /// Takes the lock, also when it is not free for the taking.
     #[cold]
-    pub(crate) fn take_contended(&self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
+    pub(crate) fn take_contended(self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
         self.take_contended_judging(asker, wait, &|| true)
     }
 
     /// The same. `spoils` is asked, while the lock names a dead owner, whether that one may have left the data half changed.
     pub(crate) fn take_contended_judging(
-        &self,
+        self,
         asker: Asker<'_>,
         wait: Wait,
         spoils: &dyn Fn() -> bool,
@@ -177,11 +178,11 @@ impl Core {
 
     /// The same of a raw mutex. Who has it may wait for it: others may unlock it.
     #[cold]
-    pub(crate) fn take_contended_raw(&self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
+    pub(crate) fn take_contended_raw(self, asker: Asker<'_>, wait: Wait) -> Result<Acquired, Refused> {
         self.contend(Locking { core: self, asker, raw: true, spoils: &|| true, record: None }, wait)
     }
 
-    fn contend(&self, mut locking: Locking<'_>, wait: Wait) -> Result<Acquired, Refused> {
+    fn contend(self, mut locking: Locking<'_>, wait: Wait) -> Result<Acquired, Refused> {
         let asker = locking.asker;
         let taken = match wait {
             Wait::Not => locking.at_once()?,
@@ -207,25 +208,25 @@ impl Core {
 
     /// Gives the lock back. The caller owns it.
     #[inline(always)]
-    pub(crate) fn give_back(&self, inconsistent: bool) {
+    pub(crate) fn give_back(self, inconsistent: bool) {
         self.give_back_holding(self.holder().load(), inconsistent);
     }
 
     /// The same of this holding.
     #[inline(always)]
-    pub(crate) fn give_back_holding(&self, holding: Holding, inconsistent: bool) {
+    pub(crate) fn give_back_holding(self, holding: Holding, inconsistent: bool) {
         self.holder().end(holding);
         self.owner().give_back(inconsistent);
         self.contention().ring(self.light);
     }
 
     /// Says that the data is whole, or is not. The caller owns the lock.
-    pub(crate) fn declare(&self, inconsistent: bool) {
+    pub(crate) fn declare(self, inconsistent: bool) {
         self.owner().declare(inconsistent);
     }
 
     /// Gives a raw mutex back, whoever has it; `false` if nobody has. `is_alive` is asked of who is just taking it.
-    pub(crate) fn unlock_for_anyone<E>(&self, is_alive: impl Fn(Cookie) -> Result<bool, E>) -> Result<Unlock, E> {
+    pub(crate) fn unlock_for_anyone<E>(self, is_alive: impl Fn(Cookie) -> Result<bool, E>) -> Result<Unlock, E> {
         let mut patience = Patience::new();
         loop {
             let found = self.owner().load();
@@ -245,7 +246,7 @@ impl Core {
     }
 
     /// Says that what a raw mutex guards is whole, whoever has it.
-    pub(crate) fn mark_consistent_for_anyone(&self) {
+    pub(crate) fn mark_consistent_for_anyone(self) {
         loop {
             let found = self.owner().load();
             // Who is just taking it is about to be told, and may say so itself.
@@ -257,7 +258,7 @@ impl Core {
     }
 
     /// Takes the lock from its owner, if that one is dead, and gives it back at once; whether it did. `spoils` as above.
-    pub(crate) fn give_back_for_dead(&self, peer: &Peer, spoils: &dyn Fn() -> bool) -> Result<bool, Error> {
+    pub(crate) fn give_back_for_dead(self, peer: &Peer, spoils: &dyn Fn() -> bool) -> Result<bool, Error> {
         let found = self.owner().load();
         let Some(owner) = found.cookie() else { return Ok(false) };
         if peer.is_alive(owner)? {
@@ -273,16 +274,16 @@ impl Core {
     }
 
     /// Counts that somebody had to wait. The caller owns the lock.
-    pub(crate) fn count_contended(&self) {
+    pub(crate) fn count_contended(self) {
         count(self.contended());
     }
 
     /// Notes, for people, since when this holding has been seen.
-    pub(crate) fn note_holding(&self) {
+    pub(crate) fn note_holding(self) {
         if cfg!(loom) {
             return;
         }
-        let (seen, at) = (self.words.at::<10>(), self.words.at::<11>());
+        let (seen, at) = (&self.words[10], &self.words[11]);
         let holding = self.holder().load();
         if holding.thread() != 0 && seen.load(Relaxed) != holding.bits() {
             at.store(clock::boot_ns(), Relaxed);
@@ -291,7 +292,7 @@ impl Core {
     }
 
     /// Whether this thread of this process has the lock.
-    pub(crate) fn is_held_by(&self, me: Cookie, thread: u32) -> bool {
+    pub(crate) fn is_held_by(self, me: Cookie, thread: u32) -> bool {
         // The holder word on both sides of the owner word, and the same: otherwise it may be that of a thread elsewhere with the same number, whose
         // process has given the lock back meanwhile to another thread of ours.
         let before = self.holder().load();
@@ -300,7 +301,7 @@ impl Core {
     }
 
     /// Says of a raw mutex, if this thread was the last to take it, that it is held by no thread any more: this one ends.
-    pub(crate) fn forget_thread(&self, me: Cookie, thread: u32) {
+    pub(crate) fn forget_thread(self, me: Cookie, thread: u32) {
         let found = self.holder().load();
         if self.is_held_by(me, thread) {
             self.holder().forget_thread(found);
@@ -308,7 +309,7 @@ impl Core {
     }
 
     /// Gives the lock back as if its owner had died, if this process has it by that thread, or by any.
-    pub(crate) fn abandon(&self, me: Cookie, thread: Option<u32>) {
+    pub(crate) fn abandon(self, me: Cookie, thread: Option<u32>) {
         let holds = |thread| self.is_held_by(me, thread);
         if thread.map_or_else(|| self.owner().load().is_settled(me), holds) {
             self.give_back(true);
@@ -374,7 +375,7 @@ struct Taken {
 }
 
 struct Locking<'a> {
-    core: &'a Core,
+    core: Core<'a>,
     asker: Asker<'a>,
     /// Anyone may unlock it.
     raw: bool,

@@ -35,7 +35,8 @@ const PLACE: Place = Place { segment: 0, offset: 0 };
 
 /// A lock around two words, which are the same whenever the lock is free and consistent.
 struct Guarded {
-    core: Core,
+    words: WordArray<LOCK_WORDS>,
+    light: Light,
     value: [Word; 2],
 }
 
@@ -43,7 +44,11 @@ impl Guarded {
     fn new() -> Arc<Self> {
         let words = Words::on_heap((0..LOCK_WORDS).map(|_| Word::new(0)).collect());
         let words: WordArray<LOCK_WORDS> = words.array(0).unwrap();
-        Arc::new(Self { core: Core::new(words, Light::register()), value: [Word::new(0), Word::new(0)] })
+        Arc::new(Self { words, light: Light::register(), value: [Word::new(0), Word::new(0)] })
+    }
+
+    fn core(&self) -> Core<'_> {
+        Core::new(self.words.as_array(), self.light)
     }
 
     /// Held by the peer of this slot.
@@ -55,23 +60,23 @@ impl Guarded {
 
     fn try_for(&self, slot: u64, wait: Wait) -> Result<Acquired, Refused> {
         let peer = Peer::model(slot);
-        if self.core.take(peer.cookie(), model::id()) {
+        if self.core().take(peer.cookie(), model::id()) {
             return Ok(Acquired { inconsistent: false });
         }
-        self.core.take_contended(Asker { peer: &peer, thread: model::id(), place: PLACE }, wait)
+        self.core().take_contended(Asker { peer: &peer, thread: model::id(), place: PLACE }, wait)
     }
 
     /// The same of a raw mutex.
     fn try_raw_for(&self, slot: u64, wait: Wait) -> Result<Acquired, Refused> {
         let peer = Peer::model(slot);
-        if self.core.take_raw(peer.cookie(), model::id()) {
+        if self.core().take_raw(peer.cookie(), model::id()) {
             return Ok(Acquired { inconsistent: false });
         }
-        self.core.take_contended_raw(Asker { peer: &peer, thread: model::id(), place: PLACE }, wait)
+        self.core().take_contended_raw(Asker { peer: &peer, thread: model::id(), place: PLACE }, wait)
     }
 
     fn unlock_raw(&self, slot: u64) -> bool {
-        let unlocked = self.core.unlock_for_anyone(|owner| Peer::model(slot).is_alive(owner)).unwrap();
+        let unlocked = self.core().unlock_for_anyone(|owner| Peer::model(slot).is_alive(owner)).unwrap();
         assert!(!matches!(unlocked, Unlock::Settling(_)));
         unlocked == Unlock::Done
     }
@@ -82,7 +87,7 @@ impl Guarded {
     }
 
     fn unlock(&self) {
-        self.core.give_back(false);
+        self.core().give_back(false);
     }
 
     /// What the owner does: whatever it does alone leaves both words the same.
@@ -109,7 +114,7 @@ impl Guarded {
         if told {
             assert!(first == second || first == second + 1);
             self.value[1].store(first, Relaxed);
-            self.core.declare(false);
+            self.core().declare(false);
         } else {
             assert_eq!(first, second, "half changed, and nobody is told");
         }
@@ -150,7 +155,7 @@ fn loom_two_exclude_each_other() {
         guarded.lock_and_change(2);
         join([other]);
         assert_eq!(guarded.changes(), 3);
-        assert!(guarded.core.owner().load().is_free());
+        assert!(guarded.core().owner().load().is_free());
     });
 }
 
@@ -214,13 +219,13 @@ fn loom_a_spinner_and_a_sleeper() {
 fn loom_all_are_woken_for_who_is_next() {
     explore(3, || {
         let guarded = Guarded::held_by(3);
-        guarded.core.contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
+        guarded.core().contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
         let sleepers = [1, 2].map(|_| {
             spawn(&guarded, |guarded| {
-                let bell = guarded.core.contention().bell;
+                let bell = guarded.core().contention().bell;
                 let asleep = bell::set(bell);
                 barrier::heavy();
-                if !guarded.core.owner().load().is_free() {
+                if !guarded.core().owner().load().is_free() {
                     futex::wait(bell, asleep, LONGEST_SLICE);
                 }
             })
@@ -304,12 +309,12 @@ impl Contest for Flag<'_> {
 fn loom_who_fails_passes_the_wake_up_on() {
     fn wait(guarded: &Guarded, slot: u64, fails: bool) -> bool {
         let me = Peer::model(slot).cookie().bits();
-        let contention = guarded.core.contention();
+        let contention = guarded.core().contention();
         contention.wait(me, Deadline::NEVER, Light::register(), &mut Flag { guarded, fails }).is_ok()
     }
     fn give_back(guarded: &Guarded) {
         guarded.value[1].store(0, Release);
-        guarded.core.contention().ring(Light::register());
+        guarded.core().contention().ring(Light::register());
     }
     without_spinning(|| {
         explore(2, || {
@@ -343,7 +348,7 @@ fn threads_of_one_process(preemptions: usize, guarded: impl Fn() -> Arc<Guarded>
                 model::be(id);
                 if !raw {
                     guarded.lock_and_repair(1);
-                } else if guarded.core.is_held_by(Peer::model(1).cookie(), id) {
+                } else if guarded.core().is_held_by(Peer::model(1).cookie(), id) {
                     panic!("taken for the owner");
                 } else {
                     guarded.try_raw_for(1, NEVER).unwrap();
@@ -368,7 +373,7 @@ fn loom_nobody_sleeps_twice_beside_a_lock_reserved_for_the_dead() {
     without_spinning(|| {
         explore(2, || {
             let guarded = Guarded::new();
-            guarded.core.contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
+            guarded.core().contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
             peer::model::bury(1);
             let before = futex::naps();
             guarded.lock_and_change(2);
@@ -383,10 +388,10 @@ fn loom_who_has_little_time_takes_what_is_reserved_for_the_dead() {
     without_spinning(|| {
         explore(2, || {
             let guarded = Guarded::new();
-            guarded.core.contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
+            guarded.core().contention().next.store(Peer::model(1).cookie().bits(), Relaxed);
             peer::model::bury(1);
             assert!(guarded.try_for(2, Wait::Until(Deadline::after_naps(1))).is_ok());
-            assert_eq!(guarded.core.next(), None);
+            assert_eq!(guarded.core().next(), None);
         });
     });
 }
@@ -424,9 +429,9 @@ fn loom_a_thread_ends() {
             let thread = spawn(&guarded, move |guarded| {
                 model::be(2);
                 guarded.lock_and_repair(1);
-                guarded.core.abandon(cookie, Some(2));
+                guarded.core().abandon(cookie, Some(2));
                 let told = guarded.lock(1);
-                guarded.core.abandon(cookie, Some(2));
+                guarded.core().abandon(cookie, Some(2));
                 told
             });
             let told = [(); 2].map(|()| guarded.lock_and_repair(1));
@@ -479,7 +484,7 @@ fn loom_what_the_dead_wrote_is_seen() {
             if let Ok(acquired) = guarded.try_for(2, Wait::Not) {
                 let values = [0, 1].map(|index| guarded.value[index].load(Relaxed));
                 assert!(acquired.inconsistent || values[0] == values[1]);
-                guarded.core.give_back(acquired.inconsistent);
+                guarded.core().give_back(acquired.inconsistent);
             }
             victim.join().unwrap();
             guarded.lock_and_repair(3);
@@ -555,7 +560,7 @@ fn loom_who_owns_a_raw_mutex_and_another_unlock_it() {
             let unlockers = [1, 2].map(|slot| spawn(&guarded, move |guarded| u64::from(guarded.unlock_raw(slot))));
             guarded.try_raw_for(3, NEVER).unwrap();
             let unlocked: u64 = join(unlockers).iter().sum();
-            assert_eq!(2 - unlocked, u64::from(!guarded.core.owner().load().is_free()));
+            assert_eq!(2 - unlocked, u64::from(!guarded.core().owner().load().is_free()));
             assert!(unlocked == 2 || guarded.unlock_raw(3));
             guarded.try_raw_for(1, Wait::Not).unwrap();
         });
@@ -599,7 +604,7 @@ fn loom_a_raw_mutex_of_the_dead_is_unlocked_while_it_is_taken() {
             guarded.try_raw_for(2, NEVER).unwrap();
             let unlocked = join([unlocker])[0];
             // Not every unlocking was of our holding: one may have been of the dead one's.
-            let locked = u64::from(!guarded.core.owner().load().is_free());
+            let locked = u64::from(!guarded.core().owner().load().is_free());
             assert!(locked + unlocked == 1 || locked + unlocked == 2);
             assert_eq!(guarded.unlock_raw(2), locked == 1);
             assert!(!guarded.unlock_raw(2), "unlocked, and locked all the same");
@@ -622,7 +627,7 @@ fn loom_who_takes_a_raw_mutex_dies_at_every_store() {
             let survived = victim.join().unwrap();
             unlocker.join().unwrap();
             assert!(!(survived && told));
-            guarded.core.mark_consistent_for_anyone();
+            guarded.core().mark_consistent_for_anyone();
             assert!(!guarded.try_raw_for(2, NEVER).unwrap().inconsistent || !survived);
         });
     });

@@ -52,7 +52,7 @@ pub(in crate::sync) const RW_WORDS: usize = FIRST_CELL + 2 * ALL_CELLS;
 /// ```
 #[derive(Debug, Clone)]
 pub(super) struct RwCore<A: Access = ReadWrite> {
-    core: Core<A>,
+    words: WordArray<LOCK_WORDS, A>,
     head: WordArray<6, A>,
     cells: Words<A>,
     light: Light,
@@ -93,12 +93,14 @@ enum Entry {
 impl<A: Access> RwCore<A> {
     /// Over the first [`RW_WORDS`] of these, if there are so many.
     pub(super) fn new(words: &Words<A>, light: Light) -> Option<Self> {
-        let core = Core::new(words.array(0)?, light);
-        Some(Self { core, head: words.array(HEAD)?, cells: words.slice(FIRST_CELL, 2 * ALL_CELLS)?, light })
+        let cells = words.slice(FIRST_CELL, 2 * ALL_CELLS)?;
+        Some(Self { words: words.array(0)?, head: words.array(HEAD)?, cells, light })
     }
 
-    pub(super) fn writer(&self) -> &Core<A> {
-        &self.core
+    /// The lock core, whose owner is the writer.
+    #[inline(always)]
+    pub(super) fn writer(&self) -> Core<'_, A> {
+        Core::new(self.words.as_array(), self.light)
     }
 
     #[inline(always)]
@@ -158,7 +160,7 @@ impl RwCore {
         if !cell.claim(me) {
             return None;
         }
-        if self.core.owner().load_in_order() != Owner::FREE {
+        if self.writer().owner().load_in_order() != Owner::FREE {
             self.back_out(cell);
             return None;
         }
@@ -184,7 +186,7 @@ impl RwCore {
         }
         match wait {
             Wait::Not => self.read_at_once(asker),
-            Wait::Until(_) if self.core.is_held_by(me, thread) => Err(Refused::Deadlock),
+            Wait::Until(_) if self.writer().is_held_by(me, thread) => Err(Refused::Deadlock),
             Wait::Until(deadline) => {
                 let entered = self.wait_to_read(asker, deadline)?;
                 let waited = self.head.at::<2>();
@@ -201,12 +203,12 @@ impl RwCore {
         let own = |index: &usize| self.cell(*index).is_some_and(|cell| cell.is_of(me, thread) && cell.add_guard());
         let cell = (0..ALL_CELLS).find(own)?;
         // Nobody has written since we came.
-        Some(Entered { cell, inconsistent: self.core.owner().load().is_inconsistent() })
+        Some(Entered { cell, inconsistent: self.writer().owner().load().is_inconsistent() })
     }
 
     /// Gets in if there is no writer: claims a cell first, then looks.
     fn enter(&self, me: Cookie, thread: u32) -> Look<Entry> {
-        if !self.core.owner().load().is_free() {
+        if !self.writer().owner().load().is_free() {
             return Look::Busy;
         }
         let start = Self::start(me, thread) - 1;
@@ -215,7 +217,7 @@ impl RwCore {
             if !cell.occupant().is_free() || !cell.claim(me) {
                 continue;
             }
-            let owner = self.core.owner().load_in_order();
+            let owner = self.writer().owner().load_in_order();
             if !owner.is_free() {
                 self.back_out(cell);
                 return Look::Busy;
@@ -236,14 +238,14 @@ impl RwCore {
         }
         match entry {
             Look::Ours(Entry::In(entered)) => Ok(entered),
-            _ => Err(Refused::Busy(self.core.owner().load().cookie())),
+            _ => Err(Refused::Busy(self.writer().owner().load().cookie())),
         }
     }
 
     fn wait_to_read(&self, asker: Asker<'_>, deadline: Deadline) -> Result<Entered, Refused> {
         loop {
             let mut reading = Reading { core: self, asker, record: None };
-            let contention = self.core.contention();
+            let contention = self.writer().contention();
             let entry = contention.wait(asker.peer.cookie().bits(), deadline, self.light, &mut reading);
             // A reader's leaving wakes none of those who wait for the writer's: so the next one is woken now.
             contention.ring(self.light);
@@ -255,7 +257,7 @@ impl RwCore {
                     Some(_) => {}
                     None => return Err(Refused::TimedOut(None)),
                 },
-                None => return Err(Refused::TimedOut(self.core.owner().load().cookie())),
+                None => return Err(Refused::TimedOut(self.writer().owner().load().cookie())),
             }
         }
     }
@@ -294,7 +296,7 @@ impl RwCore {
                 bell::ring(self.drained(), self.light);
             }
         }
-        self.core.abandon(me, thread);
+        self.writer().abandon(me, thread);
     }
 
     // Writing.
@@ -302,7 +304,7 @@ impl RwCore {
     /// Gets in if there is nobody and the value is consistent. `None`: not even pending; `Some(false)`: pending.
     #[inline(always)]
     pub(super) fn write(&self, me: Cookie, thread: u32) -> Option<bool> {
-        if !self.core.take(me, thread) {
+        if !self.writer().take(me, thread) {
             return None;
         }
         let drained = self.close() == ALL_CELLS;
@@ -319,13 +321,13 @@ impl RwCore {
             return Err(Refused::Deadlock);
         }
         let acquired = if pending {
-            self.core.count_contended();
+            self.writer().count_contended();
             Acquired { inconsistent: false }
         } else {
-            self.core.take_contended_judging(asker, wait, &|| self.is_changing())?
+            self.writer().take_contended_judging(asker, wait, &|| self.is_changing())?
         };
         if let Err(refused) = self.wait_to_write(asker, wait) {
-            self.core.give_back(acquired.inconsistent);
+            self.writer().give_back(acquired.inconsistent);
             return Err(refused);
         }
         self.begin_change();
@@ -412,7 +414,7 @@ impl RwCore {
             // Release: no change behind it.
             self.changing().store(0, Release);
         }
-        self.core.give_back(inconsistent);
+        self.writer().give_back(inconsistent);
     }
 
     /// The writer becomes a reader; returns its cell.
@@ -430,7 +432,7 @@ impl RwCore {
 
     /// Gives the lock back for a writer that is dead.
     fn recover_owner(&self, peer: &Peer) -> Result<(), Error> {
-        self.core.give_back_for_dead(peer, &|| self.is_changing()).map(drop)
+        self.writer().give_back_for_dead(peer, &|| self.is_changing()).map(drop)
     }
 
     /// Frees the cells of the dead. For the owner, who is pending.
@@ -474,7 +476,7 @@ impl Contest for Reading<'_> {
     fn look(&mut self, may_take: bool) -> Look<Entry> {
         if may_take {
             self.core.enter(self.asker.peer.cookie(), self.asker.thread)
-        } else if self.core.core.owner().load().is_free() {
+        } else if self.core.writer().owner().load().is_free() {
             Look::Free
         } else {
             Look::Busy
@@ -482,7 +484,7 @@ impl Contest for Reading<'_> {
     }
 
     fn check(&mut self) -> Result<Option<Entry>, Error> {
-        self.core.core.note_holding();
+        self.core.writer().note_holding();
         self.core.recover_owner(self.asker.peer)?;
         Ok(match self.look(true) {
             Look::Ours(entry) => Some(entry),
@@ -491,7 +493,7 @@ impl Contest for Reading<'_> {
     }
 
     fn falls_asleep(&mut self) {
-        self.core.core.note_holding();
+        self.core.writer().note_holding();
         self.record = self.asker.peer.wait_record(self.asker.thread, self.asker.place);
     }
 }
