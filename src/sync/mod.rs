@@ -61,6 +61,8 @@ mod event;
 mod event_loom_model;
 mod held;
 mod inside;
+#[cfg(all(test, loom))]
+mod inside_loom_model;
 pub mod inspect;
 mod latch;
 pub(crate) mod lock;
