@@ -71,6 +71,7 @@ compile_error!(
 extern crate self as sharedware;
 
 mod base;
+mod heap;
 pub mod peer;
 pub mod ring;
 pub mod segment;

@@ -32,6 +32,11 @@ impl Error {
         &self.reason
     }
 
+    /// The same, to keep.
+    pub fn into_reason(self) -> Reason {
+        *self.reason
+    }
+
     /// Whether there is no such segment.
     pub fn is_not_found(&self) -> bool {
         matches!(*self.reason, Reason::NotFound)

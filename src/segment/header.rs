@@ -105,6 +105,8 @@ impl Kind {
     pub const ONCE: Self = Self(14);
     /// A countdown: [`Latch`](crate::sync::Latch).
     pub const LATCH: Self = Self(15);
+    /// Blocks of memory, and what is built of them.
+    pub const HEAP: Self = Self(16);
 
     /// The number in the header.
     pub fn number(self) -> u32 {
@@ -133,6 +135,7 @@ impl Kind {
             Self::BARRIER => Some("barrier"),
             Self::ONCE => Some("once"),
             Self::LATCH => Some("latch"),
+            Self::HEAP => Some("heap"),
             _ => None,
         }
     }

@@ -96,6 +96,11 @@ impl<A: Access> Words<A> {
         Some(Self { start, length, backing: self.backing.clone() })
     }
 
+    /// The mapping that they are in, if they are in one that is still there.
+    pub(crate) fn mapping(&self) -> Option<&MmapRaw> {
+        self.backing.downcast_ref::<Mapped>()?.map.as_ref()
+    }
+
     /// No words at all.
     pub(crate) fn empty(&self) -> Self {
         Self { start: self.start, length: 0, backing: self.backing.clone() }

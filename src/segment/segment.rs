@@ -16,7 +16,7 @@ use super::schema::Schema;
 use super::{Domain, access_bytes};
 use crate::base::access::{Access, ReadOnly, ReadWrite};
 use crate::base::atomic::Ordering::{Acquire, Release};
-use crate::sys::fork;
+use crate::sys::{fork, map, object};
 
 /// A segment of shared memory, open. As long as any process has it open (mapped), it is in use.
 ///
@@ -130,6 +130,64 @@ impl Segment {
             committed.raise(whole, Release);
         }
         Ok(())
+    }
+
+    /// Has the memory of a part of the contents beyond what is committed, in whole pages: from then on touching it cannot fail.
+    ///
+    /// # Errors
+    ///
+    /// Memory is full; then none of it is there.
+    pub(crate) fn back(&self, offset: u64, length: u64) -> Result<(), Reason> {
+        let (map, from, size) = self.part(offset, length)?;
+        match map::populate(map, from, size) {
+            Ok(()) => Ok(()),
+            // A kernel before 5.14: by way of the file.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => self.back_file(offset, length),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::ENOMEM)) => {
+                // Some of it may be there by now.
+                let _ = map::punch(map, from, size);
+                Err(self.file_system_full(length))
+            }
+            Err(error) => Err(Reason::os("allocate its pages", error)),
+        }
+    }
+
+    #[cold]
+    fn back_file(&self, offset: u64, length: u64) -> Result<(), Reason> {
+        let _gate = fork::gate();
+        let (file, metadata) = open::open_file(&self.path, true)?;
+        if (metadata.dev(), metadata.ino()) != self.object {
+            return Err(Reason::NotFound);
+        }
+        let allocated = object::allocate_part(&file, self.header.header_size + offset, length);
+        allocated.map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::ENOMEM | libc::EDQUOT) => self.file_system_full(length),
+            _ => Reason::os("allocate its pages", error),
+        })
+    }
+
+    /// Gives the memory of a part of the contents, in whole pages, back to the system. Nobody may go by what is there any more.
+    pub(crate) fn let_go(&self, offset: u64, length: u64) -> Result<(), Reason> {
+        let (map, from, size) = self.part(offset, length)?;
+        match map::punch(map, from, size) {
+            // Locked in memory: it stays.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+            outcome => outcome.map_err(|error| Reason::os("give its pages back", error)),
+        }
+    }
+
+    /// A part of the contents as a part of the mapping.
+    fn part(&self, offset: u64, length: u64) -> Result<(&memmap2::MmapRaw, usize, usize), Reason> {
+        let end = offset.checked_add(length).filter(|&end| end <= self.capacity());
+        let outside = || Reason::Full { asked: length, left: self.capacity(), limit: Limit::Capacity };
+        let from = end.and_then(|_| usize::try_from(self.header.header_size + offset).ok()).ok_or_else(outside)?;
+        let size = usize::try_from(length).map_err(|_| outside())?;
+        Ok((self.words.mapping().ok_or(Reason::NotFound)?, from, size))
+    }
+
+    fn file_system_full(&self, asked: u64) -> Reason {
+        let left = self.path.parent().and_then(|directory| object::space_left(directory).ok()).unwrap_or(0);
+        Reason::Full { asked, left, limit: Limit::FileSystem }
     }
 
     /// Writes bytes, word by word: processes that read meanwhile may see some words old and some new, never half a word.

@@ -60,7 +60,7 @@ mod event;
 #[cfg(all(test, loom))]
 mod event_loom_model;
 mod held;
-mod inside;
+pub(crate) mod inside;
 #[cfg(all(test, loom))]
 mod inside_loom_model;
 pub mod inspect;
@@ -72,7 +72,7 @@ mod mutex;
 mod once;
 #[cfg(all(test, loom))]
 mod once_loom_model;
-mod part;
+pub(crate) mod part;
 mod questions;
 mod raw_mutex;
 mod reentrant;

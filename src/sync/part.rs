@@ -100,6 +100,12 @@ impl<A: Access> Part<A> {
         self.state.array(from).ok_or_else(missing)
     }
 
+    /// What an object that arranges its segment itself keeps there of this kind: its state, at an offset of the contents.
+    pub(crate) fn within(segment: &Segment<A>, offset: u64, state: Words<A>, member: Option<Member>) -> Self {
+        let (place, path) = (Place::new(segment, offset), segment.path().to_owned());
+        Self { config: [0; CONFIG_WORDS], state, light: Light::register(), place, path, member }
+    }
+
     /// A part without a segment, for models; opened by the peer of that slot.
     #[cfg(all(test, loom))]
     pub(crate) fn model(state: Words<A>, slot: u64) -> Self {

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io;
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 
 /// Maps the first `length` bytes of the file, shared, for reading and (if `writable`) writing.
 pub(crate) fn map(file: &File, length: usize, writable: bool) -> io::Result<MmapRaw> {
@@ -50,4 +50,16 @@ pub(crate) fn lock_in_memory(map: &MmapRaw, length: usize) -> io::Result<()> {
     // SAFETY: the range is within the live mapping.
     let result = unsafe { libc::mlock(map.as_ptr().cast(), length.min(map.len())) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Allocates the pages of a part of a mapping (`MADV_POPULATE_WRITE`): from then on touching them cannot fail. `EINVAL` on kernels before 5.14; `EFAULT` where there is no
+/// memory.
+pub(crate) fn populate(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+    map.advise_range(Advice::PopulateWrite, offset, length)
+}
+
+/// Frees the pages of a part of a mapping, in the file as well (`MADV_REMOVE`, which is `FALLOC_FL_PUNCH_HOLE`); they are read as zeros.
+pub(crate) fn punch(map: &MmapRaw, offset: usize, length: usize) -> io::Result<()> {
+    // SAFETY: whoever punches a hole owns what is there: nobody goes by these bytes any more.
+    unsafe { map.unchecked_advise_range(UncheckedAdvice::Remove, offset, length) }
 }

@@ -107,6 +107,16 @@ pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The same for any part of the file.
+pub(crate) fn allocate_part(file: &File, from: u64, length: u64) -> io::Result<()> {
+    loop {
+        match allocate_range(file, from, length) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome.inspect(|()| crash::point()),
+        }
+    }
+}
+
 /// Some kernels undo a whole call when a signal arrives; with a timer that would start over for ever.
 #[cold]
 fn allocate_in_pieces(file: &File, length: u64) -> io::Result<()> {

@@ -1,0 +1,325 @@
+//! A heap, as a process has it open.
+
+use std::sync::Arc;
+
+use super::class::{Class, LARGEST};
+use super::entry::backed;
+use super::journal::{Changes, spoilt};
+use super::layout::{EPOCH, PAGE_BYTES, PAGE_WORDS, Plan, TABLE, TABLE_BACKED, TOP};
+use super::memory::Memory;
+use super::runs::Runs;
+use super::slabs::Found;
+use crate::base::atomic::Ordering::Relaxed;
+use crate::peer::Member;
+use crate::segment::create::{self, Blueprint};
+use crate::segment::header::GEOMETRY_WORDS;
+use crate::segment::open::Expected;
+use crate::segment::region::Words;
+use crate::segment::{Domain, Error, Kind, Limit, Options, Reason, Segment};
+use crate::sync::bell::Deadline;
+use crate::sync::inside::{Entered, Inside, Outside};
+use crate::sync::lock::Wait;
+use crate::sync::part::Part;
+
+pub(crate) const VERSION: u32 = 1;
+
+/// How many pages may be free and there, before their memory is given back.
+const RESERVE: u64 = (16 << 20) / PAGE_BYTES as u64;
+/// How many pages' memory is given back at a time.
+const AT_A_TIME: usize = (1 << 20) / PAGE_BYTES;
+
+/// Where a block starts: a word of the segment's contents. Never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Block(usize);
+
+impl Block {
+    /// What a word holds that may hold anything; `None` for nothing.
+    pub(crate) fn in_word(word: u64) -> Option<Self> {
+        usize::try_from(word).ok().filter(|&start| start != 0).map(Self)
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.0
+    }
+
+    pub(crate) fn bits(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// Blocks of any size within one segment, which has memory for those that are in use, and a capacity beyond.
+#[derive(Debug, Clone)]
+pub(crate) struct Heap {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    memory: Memory,
+    words: Words,
+    plan: Plan,
+    part: Part,
+    inside: Inside,
+}
+
+impl Heap {
+    /// Creates a heap of a capacity in bytes, which costs address space only.
+    pub(crate) fn create(domain: &Domain, name: &str, capacity: u64, options: &Options) -> Result<Self, Error> {
+        let name = domain.check(name)?;
+        let capacity = capacity.next_multiple_of(PAGE_BYTES as u64);
+        let plan = Plan::of(capacity).map_err(|reason| Error::new(&domain.path(&name), reason))?;
+        let member = Member::join(domain)?;
+        let blueprint = Blueprint {
+            kind: Kind::HEAP,
+            kind_version: VERSION,
+            geometry: [0; GEOMETRY_WORDS],
+            schema: None,
+            body: capacity,
+            committed: ((TABLE + plan.first_table_pages()) * PAGE_BYTES) as u64,
+        };
+        let (segment, ()) =
+            create::create(domain, &name, blueprint, options, false, |words| initialise(words, plan), |_, _| Ok(()))?;
+        Self::over(segment, plan, member)
+    }
+
+    /// Opens a heap.
+    pub(crate) fn open(domain: &Domain, name: &str, options: &Options) -> Result<Self, Error> {
+        let expected = Expected { kind: Some((Kind::HEAP, VERSION)), schema: None };
+        let segment = Segment::attach(domain, name, options, expected)?;
+        let plan = Plan::of(segment.capacity()).map_err(|reason| segment.error(reason))?;
+        Self::over(segment, plan, Member::join(domain)?)
+    }
+
+    fn over(segment: Segment, plan: Plan, member: Member) -> Result<Self, Error> {
+        let words = segment.body();
+        let part = Part::within(&segment, 0, words.clone(), Some(member));
+        let inside = Inside::new(&part).map_err(|reason| segment.error(reason))?;
+        Ok(Self { shared: Arc::new(Shared { memory: Memory::new(segment), words, plan, part, inside }) })
+    }
+
+    /// How many bytes there can be in all, the heap's own included.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.shared.plan.pages as u64 * PAGE_BYTES as u64
+    }
+
+    pub(crate) fn words(&self) -> &Words {
+        &self.shared.words
+    }
+
+    pub(crate) fn part(&self) -> &Part {
+        &self.shared.part
+    }
+
+    pub(crate) fn error(&self, reason: Reason) -> Error {
+        self.shared.part.error(reason)
+    }
+
+    /// Allocates a block of so many words, and says in the word `owner`, which is 0, where it is; returns that and a number that no other block was allocated with.
+    ///
+    /// The caller alone uses `owner`. **If it dies**, the block is allocated and `owner` says where, or neither is so.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory; nothing has changed.
+    pub(crate) fn allocate(&self, words: usize, owner: usize) -> Result<(Block, u64), Error> {
+        let attempt = || {
+            let mut entry = self.enter()?;
+            let taken = entry.allocate(words, owner);
+            let (found, epoch) = taken.map_err(|reason| self.error(reason))?;
+            entry.commit()?;
+            Ok((found, epoch))
+        };
+        let (found, epoch) = attempt()?;
+        match found {
+            Found::Block(place) => Ok((Block(place.start()), epoch)),
+            Found::Run { page, length } => {
+                let block = Block(page * PAGE_WORDS);
+                // Not inside: it may take long.
+                if let Err(reason) = self.back_run(page, length) {
+                    self.free(block, owner)?;
+                    return Err(self.error(reason));
+                }
+                Ok((block, epoch))
+            }
+        }
+    }
+
+    /// Frees the block that the word `owner` names, which is 0 then.
+    ///
+    /// # Errors
+    ///
+    /// There is no such block: something was spoilt.
+    pub(crate) fn free(&self, block: Block, owner: usize) -> Result<(), Error> {
+        let mut entry = self.enter()?;
+        let given = entry.free(block, owner).map_err(|reason| self.error(reason))?;
+        entry.commit()?;
+        if let Some((page, length)) = given {
+            entry.let_go_if_plenty(page, length).map_err(|reason| self.error(reason))?;
+        }
+        Ok(())
+    }
+
+    /// How many words the block has.
+    pub(crate) fn words_of(&self, block: Block) -> Result<usize, Error> {
+        let mut entry = self.enter()?;
+        entry.runs().find_block(block.start()).map(Found::words).map_err(|reason| self.error(reason))
+    }
+
+    /// Gives the memory of all free pages back to the system; returns how many bytes that were.
+    pub(crate) fn trim(&self) -> Result<u64, Error> {
+        let mut done = 0;
+        let mut page = self.shared.plan.first;
+        loop {
+            let mut entry = self.enter()?;
+            match entry.trim_from(page).map_err(|reason| self.error(reason))? {
+                Some((next, pages)) => {
+                    page = next;
+                    done += pages as u64 * PAGE_BYTES as u64;
+                }
+                None => return Ok(done),
+            }
+        }
+    }
+
+    /// Has the memory of a run that is ours.
+    fn back_run(&self, page: usize, length: usize) -> Result<(), Reason> {
+        let shared = &*self.shared;
+        // Reads and marks pages of the run only, which are nobody else's.
+        let mut changes = Changes::alone(&shared.words);
+        Runs { memory: &shared.memory, plan: shared.plan, changes: &mut changes }.back(page, length)
+    }
+
+    pub(crate) fn enter(&self) -> Result<Entry<'_>, Error> {
+        let shared = &*self.shared;
+        let entered =
+            shared.inside.enter(&shared.part, Wait::Until(Deadline::NEVER)).map_err(|outside| match outside {
+                Outside::Segment(error) => error,
+                // Nobody is too busy for ever.
+                Outside::Busy => self.error(Reason::BeingRemoved),
+            })?;
+        let changes = Changes::begin(&shared.words).map_err(|reason| self.error(reason))?;
+        Ok(Entry { heap: self, changes, _entered: entered })
+    }
+}
+
+/// The contents of a new heap.
+fn initialise(words: &Words, plan: Plan) {
+    let put = |index: usize, value: u64| {
+        if let Some(word) = words.get(index) {
+            word.store(value, Relaxed);
+        }
+    };
+    put(TOP, plan.first as u64);
+    put(TABLE_BACKED, plan.first_table_pages() as u64);
+    put(EPOCH, 1);
+    // Nobody asks about these; but they are there.
+    for page in 0..plan.first.min(TABLE + plan.first_table_pages()) {
+        put(plan.entry(page), backed(0, true));
+    }
+}
+
+/// Who is inside the heap's lock.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    heap: &'a Heap,
+    changes: Changes<'a>,
+    _entered: Entered<'a>,
+}
+
+impl<'a> Entry<'a> {
+    pub(crate) fn runs(&mut self) -> Runs<'_, 'a> {
+        let shared = &*self.heap.shared;
+        Runs { memory: &shared.memory, plan: shared.plan, changes: &mut self.changes }
+    }
+
+    pub(crate) fn commit(&mut self) -> Result<(), Error> {
+        self.changes.commit().map_err(|reason| self.heap.error(reason))
+    }
+
+    fn allocate(&mut self, words: usize, owner: usize) -> Result<(Found, u64), Reason> {
+        let mut runs = self.runs();
+        let found = match Class::of(words) {
+            Some(class) => runs.take_block(class)?.map(Found::Block),
+            None => {
+                let length = words.div_ceil(PAGE_WORDS);
+                let page = runs.take(length)?;
+                if let Some(page) = page {
+                    runs.tell_run(page, length)?;
+                }
+                page.map(|page| Found::Run { page, length })
+            }
+        };
+        let found = found.ok_or_else(|| self.full(words))?;
+        let start = match found {
+            Found::Block(place) => place.start(),
+            Found::Run { page, .. } => page * PAGE_WORDS,
+        };
+        let epoch = self.changes.get(EPOCH)?;
+        self.changes.set(EPOCH, epoch.wrapping_add(1))?;
+        self.changes.set(owner, start as u64)?;
+        Ok((found, epoch))
+    }
+
+    fn full(&mut self, words: usize) -> Reason {
+        let shared = &*self.heap.shared;
+        let used = self.runs().top().unwrap_or(shared.plan.pages);
+        let left = (shared.plan.pages - used) as u64 * PAGE_BYTES as u64;
+        Reason::Full { asked: words as u64 * 8, left, limit: Limit::Capacity }
+    }
+
+    /// The free run that pages of it are part of now, if any are.
+    fn free(&mut self, block: Block, owner: usize) -> Result<Option<(usize, usize)>, Reason> {
+        let found = self.changes.get(owner)?;
+        if found != block.bits() {
+            return Err(spoilt("the owner of a block", format!("{}", block.start()), found));
+        }
+        self.changes.set(owner, 0)?;
+        let mut runs = self.runs();
+        match runs.find_block(block.start())? {
+            Found::Block(place) => {
+                let given = runs.give_block(place)?;
+                if given.is_some() {
+                    runs.count_free_backed(place.class.pages() as u64)?;
+                }
+                Ok(given)
+            }
+            Found::Run { page, length } => {
+                let given = runs.give(page, length)?;
+                runs.count_free_backed(length as u64)?;
+                Ok(Some(given))
+            }
+        }
+    }
+
+    /// Gives the memory of some free pages back, if many are there.
+    fn let_go_if_plenty(&mut self, page: usize, length: usize) -> Result<(), Reason> {
+        let plenty = self.changes.get(super::layout::FREE_BACKED)? > RESERVE;
+        if plenty {
+            self.runs().let_go(page, length, AT_A_TIME)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the memory of some free pages back, from this page on, the first of a run or slab; returns where to go on, and how many they were.
+    fn trim_from(&mut self, page: usize) -> Result<Option<(usize, usize)>, Reason> {
+        let mut runs = self.runs();
+        let (mut at, top) = (page, runs.top()?);
+        for _ in 0..AT_A_TIME {
+            if at >= top {
+                return Ok(None);
+            }
+            let (next, free) = runs.next_run(at)?;
+            if let Some((page, length)) = free {
+                let pages = runs.let_go(page, length, AT_A_TIME)?;
+                if pages > 0 {
+                    // Once more from here: there may be more.
+                    return Ok(Some((at, pages)));
+                }
+            }
+            at = next;
+        }
+        Ok(Some((at, 0)))
+    }
+}
+
+const _: () = assert!(LARGEST * 8 == 32 << 10);
