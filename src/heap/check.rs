@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::class::{BITMAP, CLASSES, Class};
 use super::entry::Page;
+use super::journal::Fault;
 use super::layout::{BIN_COUNT, BINS, PAGE_WORDS, SLABS};
 use super::runs::{Runs, bin_of};
 use super::slabs::Place;
-use crate::segment::Reason;
 
 /// What was found, and what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Runs<'_, '_> {
     /// # Errors
     ///
     /// The first page never used is not known: then nothing is.
-    pub(crate) fn census(&self) -> Result<Census, Reason> {
+    pub(crate) fn census(&self) -> Result<Census, Fault> {
         let mut census = Census::default();
         let top = self.top()?;
         let (mut free, mut slabs) = (BTreeSet::new(), BTreeSet::new());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::class::{Class, LARGEST};
 use super::entry::backed;
-use super::journal::{Changes, spoilt};
+use super::journal::{Changes, Fault, spoilt};
 use super::layout::{EPOCH, PAGE_BYTES, PAGE_WORDS, Plan, TABLE, TABLE_BACKED, TOP};
 use super::memory::Memory;
 use super::runs::Runs;
@@ -114,6 +114,11 @@ impl Heap {
         self.shared.part.error(reason)
     }
 
+    #[cold]
+    fn fault(&self, fault: Fault) -> Error {
+        self.error(*fault)
+    }
+
     /// Allocates a block of so many words, and says in the word `owner`, which is 0, where it is; returns that and a number that no other block was allocated with.
     ///
     /// The caller alone uses `owner`. **If it dies**, the block is allocated and `owner` says where, or neither is so.
@@ -125,7 +130,7 @@ impl Heap {
         let attempt = || {
             let mut entry = self.enter()?;
             let taken = entry.allocate(words, owner);
-            let (found, epoch) = taken.map_err(|reason| self.error(reason))?;
+            let (found, epoch) = taken.map_err(|fault| self.fault(fault))?;
             entry.commit()?;
             Ok((found, epoch))
         };
@@ -135,9 +140,9 @@ impl Heap {
             Found::Run { page, length } => {
                 let block = Block(page * PAGE_WORDS);
                 // Not inside: it may take long.
-                if let Err(reason) = self.back_run(page, length) {
+                if let Err(fault) = self.back_run(page, length) {
                     self.free(block, owner)?;
-                    return Err(self.error(reason));
+                    return Err(self.fault(fault));
                 }
                 Ok((block, epoch))
             }
@@ -151,10 +156,10 @@ impl Heap {
     /// There is no such block: something was spoilt.
     pub(crate) fn free(&self, block: Block, owner: usize) -> Result<(), Error> {
         let mut entry = self.enter()?;
-        let given = entry.free(block, owner).map_err(|reason| self.error(reason))?;
+        let given = entry.free(block, owner).map_err(|fault| self.fault(fault))?;
         entry.commit()?;
         if let Some((page, length)) = given {
-            entry.let_go_if_plenty(page, length).map_err(|reason| self.error(reason))?;
+            entry.let_go_if_plenty(page, length).map_err(|fault| self.fault(fault))?;
         }
         Ok(())
     }
@@ -162,7 +167,7 @@ impl Heap {
     /// How many words the block has.
     pub(crate) fn words_of(&self, block: Block) -> Result<usize, Error> {
         let mut entry = self.enter()?;
-        entry.runs().find_block(block.start()).map(Found::words).map_err(|reason| self.error(reason))
+        entry.runs().find_block(block.start()).map(Found::words).map_err(|fault| self.fault(fault))
     }
 
     /// Gives the memory of all free pages back to the system; returns how many bytes that were.
@@ -171,7 +176,7 @@ impl Heap {
         let mut page = self.shared.plan.first;
         loop {
             let mut entry = self.enter()?;
-            match entry.trim_from(page).map_err(|reason| self.error(reason))? {
+            match entry.trim_from(page).map_err(|fault| self.fault(fault))? {
                 Some((next, pages)) => {
                     page = next;
                     done += pages as u64 * PAGE_BYTES as u64;
@@ -182,7 +187,7 @@ impl Heap {
     }
 
     /// Has the memory of a run that is ours.
-    fn back_run(&self, page: usize, length: usize) -> Result<(), Reason> {
+    fn back_run(&self, page: usize, length: usize) -> Result<(), Fault> {
         let shared = &*self.shared;
         // Reads and marks pages of the run only, which are nobody else's.
         let mut changes = Changes::alone(&shared.words);
@@ -197,7 +202,7 @@ impl Heap {
                 // Nobody is too busy for ever.
                 Outside::Busy => self.error(Reason::BeingRemoved),
             })?;
-        let changes = Changes::begin(&shared.words).map_err(|reason| self.error(reason))?;
+        let changes = Changes::begin(&shared.words).map_err(|fault| self.fault(fault))?;
         Ok(Entry { heap: self, changes, _entered: entered })
     }
 }
@@ -233,10 +238,10 @@ impl<'a> Entry<'a> {
     }
 
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
-        self.changes.commit().map_err(|reason| self.heap.error(reason))
+        self.changes.commit().map_err(|fault| self.heap.fault(fault))
     }
 
-    fn allocate(&mut self, words: usize, owner: usize) -> Result<(Found, u64), Reason> {
+    fn allocate(&mut self, words: usize, owner: usize) -> Result<(Found, u64), Fault> {
         let mut runs = self.runs();
         let found = match Class::of(words) {
             Some(class) => runs.take_block(class)?.map(Found::Block),
@@ -260,15 +265,16 @@ impl<'a> Entry<'a> {
         Ok((found, epoch))
     }
 
-    fn full(&mut self, words: usize) -> Reason {
+    #[cold]
+    fn full(&mut self, words: usize) -> Fault {
         let shared = &*self.heap.shared;
         let used = self.runs().top().unwrap_or(shared.plan.pages);
         let left = (shared.plan.pages - used) as u64 * PAGE_BYTES as u64;
-        Reason::Full { asked: words as u64 * 8, left, limit: Limit::Capacity }
+        Box::new(Reason::Full { asked: words as u64 * 8, left, limit: Limit::Capacity })
     }
 
     /// The free run that pages of it are part of now, if any are.
-    fn free(&mut self, block: Block, owner: usize) -> Result<Option<(usize, usize)>, Reason> {
+    fn free(&mut self, block: Block, owner: usize) -> Result<Option<(usize, usize)>, Fault> {
         let found = self.changes.get(owner)?;
         if found != block.bits() {
             return Err(spoilt("the owner of a block", format!("{}", block.start()), found));
@@ -292,7 +298,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Gives the memory of some free pages back, if many are there.
-    fn let_go_if_plenty(&mut self, page: usize, length: usize) -> Result<(), Reason> {
+    fn let_go_if_plenty(&mut self, page: usize, length: usize) -> Result<(), Fault> {
         let plenty = self.changes.get(super::layout::FREE_BACKED)? > RESERVE;
         if plenty {
             self.runs().let_go(page, length, AT_A_TIME)?;
@@ -301,7 +307,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Gives the memory of some free pages back, from this page on, the first of a run or slab; returns where to go on, and how many they were.
-    fn trim_from(&mut self, page: usize) -> Result<Option<(usize, usize)>, Reason> {
+    fn trim_from(&mut self, page: usize) -> Result<Option<(usize, usize)>, Fault> {
         let mut runs = self.runs();
         let (mut at, top) = (page, runs.top()?);
         for _ in 0..AT_A_TIME {

@@ -4,11 +4,10 @@
 
 use super::class::Class;
 use super::entry::{self, Link, Page};
-use super::journal::{Changes, spoilt};
+use super::journal::{Changes, Fault, spoilt};
 use super::layout::{BIN_COUNT, BINS, Plan, TABLE, TABLE_BACKED, TOLD_BY_A_PAGE, TOP};
 use super::memory::Memory;
 use crate::base::atomic::Ordering::Relaxed;
-use crate::segment::Reason;
 
 /// Runs of up to so many pages have bins of their own.
 const EXACT: usize = 16;
@@ -37,28 +36,28 @@ pub(crate) struct Runs<'c, 'a> {
 
 impl Runs<'_, '_> {
     /// What is told of a page.
-    pub(crate) fn page(&self, page: usize) -> Result<Page, Reason> {
+    pub(crate) fn page(&self, page: usize) -> Result<Page, Fault> {
         let word = self.changes.get(self.entry(page)?)?;
         Page::read(word).ok_or_else(|| spoilt("what is told of a page", "one of seven kinds".into(), word))
     }
 
-    pub(crate) fn set_page(&mut self, page: usize, told: Page) -> Result<(), Reason> {
+    pub(crate) fn set_page(&mut self, page: usize, told: Page) -> Result<(), Fault> {
         let at = self.entry(page)?;
         let before = self.changes.get(at)?;
         self.changes.set(at, told.write(before))
     }
 
-    pub(crate) fn link(&self, page: usize) -> Result<Link, Reason> {
+    pub(crate) fn link(&self, page: usize) -> Result<Link, Fault> {
         Ok(Link::read(self.changes.get(self.entry(page)? + 1)?))
     }
 
-    pub(crate) fn set_link(&mut self, page: usize, link: Link) -> Result<(), Reason> {
+    pub(crate) fn set_link(&mut self, page: usize, link: Link) -> Result<(), Fault> {
         let at = self.entry(page)? + 1;
         self.changes.set(at, link.write())
     }
 
     /// Where a page's entry is, if the page can be handed out.
-    fn entry(&self, page: usize) -> Result<usize, Reason> {
+    fn entry(&self, page: usize) -> Result<usize, Fault> {
         if (self.plan.first..self.plan.pages).contains(&page) {
             return Ok(self.plan.entry(page));
         }
@@ -66,7 +65,7 @@ impl Runs<'_, '_> {
     }
 
     /// The first page that was never handed out.
-    pub(crate) fn top(&self) -> Result<usize, Reason> {
+    pub(crate) fn top(&self) -> Result<usize, Fault> {
         let found = self.changes.get(TOP)?;
         usize::try_from(found).ok().filter(|top| (self.plan.first..=self.plan.pages).contains(top)).ok_or_else(|| {
             spoilt("the first page never used", format!("from {} to {}", self.plan.first, self.plan.pages), found)
@@ -74,7 +73,7 @@ impl Runs<'_, '_> {
     }
 
     /// Puts a page at the head of a list.
-    pub(crate) fn enlist(&mut self, head: usize, page: usize) -> Result<(), Reason> {
+    pub(crate) fn enlist(&mut self, head: usize, page: usize) -> Result<(), Fault> {
         let next = self.listed(head)?;
         if next != 0 {
             let link = self.link(next)?;
@@ -85,7 +84,7 @@ impl Runs<'_, '_> {
     }
 
     /// Takes a page out of a list.
-    pub(crate) fn delist(&mut self, head: usize, page: usize) -> Result<(), Reason> {
+    pub(crate) fn delist(&mut self, head: usize, page: usize) -> Result<(), Fault> {
         let Link { previous, next } = self.link(page)?;
         if next != 0 {
             let link = self.link(next)?;
@@ -99,13 +98,13 @@ impl Runs<'_, '_> {
     }
 
     /// The first page of a list; 0 if it is empty.
-    pub(crate) fn listed(&self, head: usize) -> Result<usize, Reason> {
+    pub(crate) fn listed(&self, head: usize) -> Result<usize, Fault> {
         let found = self.changes.get(head)?;
         usize::try_from(found).map_err(|_| spoilt("the head of a list", "a page".into(), found))
     }
 
     /// The length of a run that is listed as free.
-    fn free_length(&self, page: usize) -> Result<usize, Reason> {
+    fn free_length(&self, page: usize) -> Result<usize, Fault> {
         match self.page(page)? {
             Page::Free(length) if length > 0 && length <= self.top()?.saturating_sub(page) => Ok(length),
             _ => Err(spoilt("a page listed as free", "the first of a free run".into(), page as u64)),
@@ -113,7 +112,7 @@ impl Runs<'_, '_> {
     }
 
     /// Takes so many pages that follow each other, none of which is told of yet; `None`: there are none.
-    pub(crate) fn take(&mut self, length: usize) -> Result<Option<usize>, Reason> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<Option<usize>, Fault> {
         let from = bin_of(length);
         if let Some(page) = self.find(from, length, TRIES)? {
             return self.carve(page, length).map(Some);
@@ -135,7 +134,7 @@ impl Runs<'_, '_> {
     }
 
     /// Looks through the first runs of a bin.
-    fn find(&self, bin: usize, length: usize, tries: usize) -> Result<Option<usize>, Reason> {
+    fn find(&self, bin: usize, length: usize, tries: usize) -> Result<Option<usize>, Fault> {
         let mut page = self.listed(BINS + bin)?;
         for _ in 0..tries {
             if page == 0 {
@@ -150,7 +149,7 @@ impl Runs<'_, '_> {
     }
 
     /// Takes the first pages of a free run.
-    fn carve(&mut self, page: usize, length: usize) -> Result<usize, Reason> {
+    fn carve(&mut self, page: usize, length: usize) -> Result<usize, Fault> {
         let whole = self.free_length(page)?;
         self.delist(BINS + bin_of(whole), page)?;
         if whole > length {
@@ -162,7 +161,7 @@ impl Runs<'_, '_> {
     }
 
     /// Takes pages that were never handed out, and the free ones just below them.
-    fn grow(&mut self, length: usize) -> Result<Option<usize>, Reason> {
+    fn grow(&mut self, length: usize) -> Result<Option<usize>, Fault> {
         let top = self.top()?;
         let below = if top > self.plan.first { self.free_before(top)? } else { None };
         let page = below.unwrap_or(top);
@@ -177,7 +176,7 @@ impl Runs<'_, '_> {
     }
 
     /// Makes sure that the table tells of all pages below `end`.
-    fn lengthen_table(&mut self, end: usize) -> Result<(), Reason> {
+    fn lengthen_table(&mut self, end: usize) -> Result<(), Fault> {
         let (found, needed) = (self.changes.get(TABLE_BACKED)?, end.div_ceil(TOLD_BY_A_PAGE));
         let there = usize::try_from(found).ok().filter(|&there| there < self.plan.first);
         let there = there
@@ -190,7 +189,7 @@ impl Runs<'_, '_> {
     }
 
     /// The first page of the free run that ends just before this page.
-    fn free_before(&self, page: usize) -> Result<Option<usize>, Reason> {
+    fn free_before(&self, page: usize) -> Result<Option<usize>, Fault> {
         let length = match self.page(page - 1)? {
             Page::Free(1) => 1,
             Page::FreeEnd(length) => length,
@@ -205,7 +204,7 @@ impl Runs<'_, '_> {
     }
 
     /// Gives pages back; returns the free run that they are now part of, and its length.
-    pub(crate) fn give(&mut self, page: usize, length: usize) -> Result<(usize, usize), Reason> {
+    pub(crate) fn give(&mut self, page: usize, length: usize) -> Result<(usize, usize), Fault> {
         let top = self.top()?;
         let (mut first, mut end) = (page, page + length);
         if end > top || length == 0 {
@@ -235,7 +234,7 @@ impl Runs<'_, '_> {
     }
 
     /// Lists a free run.
-    fn add(&mut self, page: usize, length: usize) -> Result<(), Reason> {
+    fn add(&mut self, page: usize, length: usize) -> Result<(), Fault> {
         self.set_page(page, Page::Free(length))?;
         if length > 1 {
             self.set_page(page + length - 1, Page::FreeEnd(length))?;
@@ -244,7 +243,7 @@ impl Runs<'_, '_> {
     }
 
     /// Tells of a run that is in use.
-    pub(crate) fn tell_run(&mut self, page: usize, length: usize) -> Result<(), Reason> {
+    pub(crate) fn tell_run(&mut self, page: usize, length: usize) -> Result<(), Fault> {
         self.set_page(page, Page::Run(length))?;
         if length > 1 {
             self.set_page(page + length - 1, Page::RunEnd)?;
@@ -253,7 +252,7 @@ impl Runs<'_, '_> {
     }
 
     /// Tells of a slab.
-    pub(crate) fn tell_slab(&mut self, page: usize, class: Class) -> Result<(), Reason> {
+    pub(crate) fn tell_slab(&mut self, page: usize, class: Class) -> Result<(), Fault> {
         self.set_page(page, Page::Slab(class))?;
         for back in 1..class.pages() {
             let at = self.entry(page + back)?;
@@ -269,7 +268,7 @@ impl Runs<'_, '_> {
     }
 
     /// What begins at a page, which is the first of a run or slab: where the next begins, and the pages if they are free.
-    pub(crate) fn next_run(&self, page: usize) -> Result<(usize, Option<(usize, usize)>), Reason> {
+    pub(crate) fn next_run(&self, page: usize) -> Result<(usize, Option<(usize, usize)>), Fault> {
         let (length, free) = match self.page(page)? {
             Page::Free(length) => (length, true),
             Page::Run(length) => (length, false),
@@ -283,7 +282,7 @@ impl Runs<'_, '_> {
     }
 
     /// Whether the memory of a page is there.
-    pub(crate) fn is_backed(&self, page: usize) -> Result<bool, Reason> {
+    pub(crate) fn is_backed(&self, page: usize) -> Result<bool, Fault> {
         Ok(entry::is_backed(self.changes.get(self.entry(page)?)?))
     }
 }

@@ -5,11 +5,10 @@
 
 use super::class::{BITMAP, Class, SLAB_HEAD};
 use super::entry::{Link, Page};
-use super::journal::spoilt;
+use super::journal::{Fault, spoilt};
 use super::layout::{PAGE_WORDS, SLABS};
 use super::runs::Runs;
 use crate::base::atomic::Ordering::Relaxed;
-use crate::segment::Reason;
 
 /// A block within a slab.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +46,7 @@ fn list_of(class: Class) -> usize {
 
 impl Runs<'_, '_> {
     /// Takes a free block; `None`: there is no memory for another slab.
-    pub(crate) fn take_block(&mut self, class: Class) -> Result<Option<Place>, Reason> {
+    pub(crate) fn take_block(&mut self, class: Class) -> Result<Option<Place>, Fault> {
         let listed = self.listed(list_of(class))?;
         let page = match listed {
             0 => match self.new_slab(class)? {
@@ -77,7 +76,7 @@ impl Runs<'_, '_> {
     }
 
     /// Makes a slab of free pages, and lists it.
-    fn new_slab(&mut self, class: Class) -> Result<Option<usize>, Reason> {
+    fn new_slab(&mut self, class: Class) -> Result<Option<usize>, Fault> {
         let length = class.pages();
         let Some(page) = self.take(length)? else { return Ok(None) };
         self.back(page, length)?;
@@ -96,7 +95,7 @@ impl Runs<'_, '_> {
     /// # Errors
     ///
     /// It is free already.
-    pub(crate) fn give_block(&mut self, place: Place) -> Result<Option<(usize, usize)>, Reason> {
+    pub(crate) fn give_block(&mut self, place: Place) -> Result<Option<(usize, usize)>, Fault> {
         let Place { page, class, .. } = place;
         let (at, bit) = place.bit();
         let before = self.changes.get(at)?;
@@ -121,7 +120,7 @@ impl Runs<'_, '_> {
     }
 
     /// What is allocated at a word.
-    pub(crate) fn find_block(&self, start: usize) -> Result<Found, Reason> {
+    pub(crate) fn find_block(&self, start: usize) -> Result<Found, Fault> {
         let not_one = || spoilt("a block", "the start of one".into(), start as u64);
         let page = start / PAGE_WORDS;
         if page >= self.top()? {
@@ -138,7 +137,7 @@ impl Runs<'_, '_> {
     }
 
     /// Whether a block is in use.
-    pub(crate) fn is_taken(&self, place: Place) -> Result<bool, Reason> {
+    pub(crate) fn is_taken(&self, place: Place) -> Result<bool, Fault> {
         let (at, bit) = place.bit();
         Ok(self.changes.get(at)? & bit == 0)
     }

@@ -225,3 +225,18 @@ fn what_was_spoilt_is_an_error() {
     subject.heap.words()[owner].store(block.bits(), Relaxed);
     subject.census();
 }
+
+#[test]
+#[ignore]
+fn speed() {
+    let mut subject = Subject::new("speed", 64 << 20, 64);
+    let owner = subject.owners.start;
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        for _ in 0..1_000_000 {
+            let (block, _) = subject.heap.allocate(8, owner).unwrap();
+            subject.heap.free(block, owner).unwrap();
+        }
+        println!("pair {:?}", start.elapsed() / 1_000_000);
+    }
+}
