@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::class::{BITMAP, CLASSES, Class};
+use super::class::{CLASSES, Class};
 use super::entry::Page;
 use super::journal::Fault;
 use super::layout::{BIN_COUNT, BINS, PAGE_WORDS, SLABS};
@@ -107,10 +107,10 @@ impl Runs<'_, '_> {
             }
         }
         let mut any_free = false;
-        for word in 0..BITMAP {
+        for (word, all) in class.all_free().into_iter().enumerate() {
             let bits = self.changes.get(page * PAGE_WORDS + word).unwrap_or(0);
             any_free |= bits != 0;
-            if bits & !class.all_free(word) != 0 {
+            if bits & !all != 0 {
                 census.damage.push(format!("page {page}: blocks are free that it has not"));
             }
         }

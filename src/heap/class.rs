@@ -39,12 +39,16 @@ struct Sizes {
     pages: usize,
     /// Blocks of a slab.
     blocks: usize,
+    /// 2^32 divided by `block`, rounded up: by multiplying with it a position in a slab is divided by `block`.
+    reciprocal: u64,
+    /// The bits of a slab of which all blocks are free.
+    all_free: [u64; BITMAP],
 }
 
 const SIZES: [Sizes; CLASSES] = sizes();
 
 const fn sizes() -> [Sizes; CLASSES] {
-    let mut all = [Sizes { block: 0, pages: 0, blocks: 0 }; CLASSES];
+    let mut all = [slab_of(SMALLEST); CLASSES];
     let mut class = 0;
     while class < CLASSES {
         all[class] = slab_of(block_of(class));
@@ -65,7 +69,8 @@ const fn block_of(class: usize) -> usize {
 
 /// The slab that wastes the smallest part of itself; of those that waste about the same, the smallest.
 const fn slab_of(block: usize) -> Sizes {
-    let mut best = Sizes { block, pages: 0, blocks: 0 };
+    let mut best =
+        Sizes { block, pages: 0, blocks: 0, reciprocal: (1_u64 << 32).div_ceil(block as u64), all_free: [0; BITMAP] };
     let mut pages = 1;
     while pages <= LARGEST_SLAB {
         let room = (pages * PAGE_WORDS - SLAB_HEAD) / block;
@@ -73,9 +78,14 @@ const fn slab_of(block: usize) -> Sizes {
         // Better by more than one part in 64, or nothing yet.
         let better = blocks * best.pages * 64 > best.blocks * pages * 65;
         if blocks >= FEWEST_BLOCKS && (best.pages == 0 || better) {
-            best = Sizes { block, pages, blocks };
+            best = Sizes { pages, blocks, ..best };
         }
         pages += 1;
+    }
+    let mut block = 0;
+    while block < best.blocks {
+        best.all_free[block / 64] |= 1 << (block % 64);
+        block += 1;
     }
     best
 }
@@ -105,12 +115,10 @@ impl Class {
         self.0
     }
 
-    fn sizes(self) -> Sizes {
-        SIZES.get(usize::from(self.0)).copied().unwrap_or(Sizes {
-            block: LARGEST,
-            pages: LARGEST_SLAB,
-            blocks: FEWEST_BLOCKS,
-        })
+    #[inline(always)]
+    fn sizes(self) -> &'static Sizes {
+        // There are as many as classes.
+        SIZES.get(usize::from(self.0)).unwrap_or(&SIZES[0])
     }
 
     /// Words of a block.
@@ -129,9 +137,18 @@ impl Class {
     }
 
     /// The bits of a slab of which all blocks are free.
-    pub(crate) fn all_free(self, word: usize) -> u64 {
-        let blocks = self.blocks().saturating_sub(word * 64);
-        if blocks >= 64 { u64::MAX } else { (1 << blocks) - 1 }
+    #[inline]
+    pub(crate) fn all_free(self) -> [u64; BITMAP] {
+        self.sizes().all_free
+    }
+
+    /// The number of the block that starts so many words behind the head of a slab, if one does.
+    #[inline]
+    pub(crate) fn block_at(self, within: usize) -> Option<usize> {
+        let Sizes { block, blocks, reciprocal, .. } = *self.sizes();
+        let number = (within as u64).wrapping_mul(reciprocal) >> 32;
+        let number = number as usize;
+        (number < blocks && number * block == within).then_some(number)
     }
 
     /// All of them.
@@ -171,9 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_found_where_they_start() {
+        for class in Class::all() {
+            for within in 0..class.pages() * PAGE_WORDS {
+                let found = Some(within / class.words())
+                    .filter(|&block| block * class.words() == within && block < class.blocks());
+                assert_eq!(class.block_at(within), found);
+            }
+            assert_eq!(class.block_at(usize::MAX), None);
+        }
+    }
+
+    #[test]
     fn a_slab_begins_with_all_its_blocks_free() {
         for class in Class::all() {
-            let free: u32 = (0..BITMAP).map(|word| class.all_free(word).count_ones()).sum();
+            let free: u32 = class.all_free().iter().map(|bits| bits.count_ones()).sum();
             assert_eq!(free as usize, class.blocks());
         }
     }

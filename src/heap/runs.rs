@@ -36,6 +36,7 @@ pub(crate) struct Runs<'c, 'a> {
 
 impl Runs<'_, '_> {
     /// What is told of a page.
+    #[inline]
     pub(crate) fn page(&self, page: usize) -> Result<Page, Fault> {
         let word = self.changes.get(self.entry(page)?)?;
         Page::read(word).ok_or_else(|| spoilt("what is told of a page", "one of seven kinds".into(), word))
@@ -56,12 +57,19 @@ impl Runs<'_, '_> {
         self.changes.set(at, link.write())
     }
 
-    /// Where a page's entry is, if the page can be handed out.
+    /// Where a page's entry is, if there is one.
+    #[inline]
     fn entry(&self, page: usize) -> Result<usize, Fault> {
-        if (self.plan.first..self.plan.pages).contains(&page) {
+        // Behind the top none may be told of yet.
+        if page >= self.plan.first && page < self.plan.pages {
             return Ok(self.plan.entry(page));
         }
-        Err(spoilt("a page", format!("from {} to below {}", self.plan.first, self.plan.pages), page as u64))
+        Err(self.no_page(page))
+    }
+
+    #[cold]
+    fn no_page(&self, page: usize) -> Fault {
+        spoilt("a page", format!("from {} to below {}", self.plan.first, self.plan.pages), page as u64)
     }
 
     /// The first page that was never handed out.
@@ -98,6 +106,7 @@ impl Runs<'_, '_> {
     }
 
     /// The first page of a list; 0 if it is empty.
+    #[inline]
     pub(crate) fn listed(&self, head: usize) -> Result<usize, Fault> {
         let found = self.changes.get(head)?;
         usize::try_from(found).map_err(|_| spoilt("the head of a list", "a page".into(), found))

@@ -5,8 +5,8 @@
 
 use super::class::{BITMAP, Class, SLAB_HEAD};
 use super::entry::{Link, Page};
-use super::journal::{Fault, spoilt};
-use super::layout::{PAGE_WORDS, SLABS};
+use super::journal::{Changes, Fault, spoilt};
+use super::layout::{PAGE_WORDS, SLABS, TOP};
 use super::runs::Runs;
 use crate::base::atomic::Ordering::Relaxed;
 
@@ -22,33 +22,46 @@ pub(crate) struct Place {
 
 impl Place {
     /// Where the block starts.
+    #[inline]
     pub(crate) fn start(self) -> usize {
         self.page * PAGE_WORDS + SLAB_HEAD + self.block * self.class.words()
     }
 
     /// The block of the slab at `page` that starts at a word.
+    #[inline]
     pub(crate) fn at(page: usize, class: Class, start: usize) -> Option<Self> {
-        let within = start.checked_sub(page * PAGE_WORDS + SLAB_HEAD)?;
-        let block = within / class.words();
-        (within.is_multiple_of(class.words()) && block < class.blocks()).then_some(Self { page, class, block })
+        let block = class.block_at(start.checked_sub(page * PAGE_WORDS + SLAB_HEAD)?)?;
+        Some(Self { page, class, block })
     }
 
-    /// The word and the bit that say whether it is free.
+    /// Which of the slab's words of bits says whether it is free, and by which bit.
+    #[inline]
     fn bit(self) -> (usize, u64) {
-        (self.page * PAGE_WORDS + self.block / 64, 1 << (self.block % 64))
+        (self.block / 64, 1 << (self.block % 64))
     }
 }
 
 /// The list of the slabs of a class that have free blocks.
+#[inline]
 fn list_of(class: Class) -> usize {
     SLABS + usize::from(class.number())
 }
 
+/// The bits of the free blocks of a slab.
+#[inline]
+fn bits_of(changes: &Changes<'_>, page: usize, class: Class) -> Result<[u64; BITMAP], Fault> {
+    let mut bits = class.all_free();
+    for (word, bits) in bits.iter_mut().enumerate() {
+        *bits &= changes.word(page * PAGE_WORDS + word)?.load(Relaxed);
+    }
+    Ok(bits)
+}
+
 impl Runs<'_, '_> {
     /// Takes a free block; `None`: there is no memory for another slab.
+    #[inline]
     pub(crate) fn take_block(&mut self, class: Class) -> Result<Option<Place>, Fault> {
-        let listed = self.listed(list_of(class))?;
-        let page = match listed {
+        let page = match self.listed(list_of(class))? {
             0 => match self.new_slab(class)? {
                 Some(page) => page,
                 None => return Ok(None),
@@ -58,89 +71,96 @@ impl Runs<'_, '_> {
         if self.page(page)? != Page::Slab(class) {
             return Err(spoilt("a page listed as a slab", format!("a slab of class {}", class.number()), page as u64));
         }
-        let (mut taken, mut any_left) = (None, false);
-        for word in 0..BITMAP {
-            let at = page * PAGE_WORDS + word;
-            let mut free = self.changes.get(at)? & class.all_free(word);
-            if taken.is_none() && free != 0 {
-                taken = Some(Place { page, class, block: word * 64 + free.trailing_zeros() as usize });
-                free &= free - 1;
-                self.changes.set(at, free)?;
-            }
-            any_left |= free != 0;
-        }
-        if !any_left {
+        let mut bits = bits_of(self.changes, page, class)?;
+        let Some((word, free)) = bits.iter_mut().enumerate().find(|(_, bits)| **bits != 0) else {
+            return Err(spoilt("a listed slab", "one with a free block".into(), page as u64));
+        };
+        let block = word * 64 + free.trailing_zeros() as usize;
+        *free &= *free - 1;
+        self.changes.set(page * PAGE_WORDS + word, *free)?;
+        if bits == [0; BITMAP] {
             self.delist(list_of(class), page)?;
         }
-        taken.map(Some).ok_or_else(|| spoilt("a listed slab", "one with a free block".into(), page as u64))
+        Ok(Some(Place { page, class, block }))
     }
 
     /// Makes a slab of free pages, and lists it.
+    #[cold]
     fn new_slab(&mut self, class: Class) -> Result<Option<usize>, Fault> {
         let length = class.pages();
         let Some(page) = self.take(length)? else { return Ok(None) };
         self.back(page, length)?;
         // What is in a page that is free nobody goes by: no need to note it down first.
-        for word in 0..SLAB_HEAD {
-            let free = if word < BITMAP { class.all_free(word) } else { 0 };
-            self.changes.word(page * PAGE_WORDS + word)?.store(free, Relaxed);
+        for (word, bits) in class.all_free().into_iter().enumerate() {
+            self.changes.word(page * PAGE_WORDS + word)?.store(bits, Relaxed);
         }
         self.tell_slab(page, class)?;
         self.enlist(list_of(class), page)?;
         Ok(Some(page))
     }
 
-    /// Gives a block back.
+    /// Gives a block back; if its whole slab is free, the free run that it is now part of.
     ///
     /// # Errors
     ///
     /// It is free already.
+    #[inline]
     pub(crate) fn give_block(&mut self, place: Place) -> Result<Option<(usize, usize)>, Fault> {
         let Place { page, class, .. } = place;
-        let (at, bit) = place.bit();
-        let before = self.changes.get(at)?;
-        if before & bit != 0 {
-            return Err(spoilt("a block to be freed", "one in use".into(), place.start() as u64));
+        let mut bits = bits_of(self.changes, page, class)?;
+        let had_none = bits == [0; BITMAP];
+        let (word, bit) = place.bit();
+        if let Some(bits) = bits.get_mut(word) {
+            if *bits & bit != 0 {
+                return Err(spoilt("a block to be freed", "one in use".into(), place.start() as u64));
+            }
+            *bits |= bit;
+            self.changes.set(page * PAGE_WORDS + word, *bits)?;
         }
-        self.changes.set(at, before | bit)?;
-        let (mut free, mut others) = (0, 0);
-        for word in 0..BITMAP {
-            let bits = self.changes.get(page * PAGE_WORDS + word)? & class.all_free(word);
-            free += bits.count_ones() as usize;
-            others |= bits & !if page * PAGE_WORDS + word == at { bit } else { 0 };
-        }
-        let list = list_of(class);
-        if others == 0 {
-            self.enlist(list, page)?;
-        } else if free == class.blocks() && self.link(page)? != Link::default() {
-            self.delist(list, page)?;
+        if had_none {
+            self.enlist(list_of(class), page)?;
+        } else if bits == class.all_free() && self.link(page)? != Link::default() {
+            self.delist(list_of(class), page)?;
             return self.give(page, class.pages()).map(Some);
         }
         Ok(None)
     }
 
     /// What is allocated at a word.
+    #[inline]
     pub(crate) fn find_block(&self, start: usize) -> Result<Found, Fault> {
-        let not_one = || spoilt("a block", "the start of one".into(), start as u64);
         let page = start / PAGE_WORDS;
-        if page >= self.top()? {
-            return Err(not_one());
+        // Of pages beyond, the table may not be there.
+        if page as u64 >= self.changes.word(TOP)?.load(Relaxed) {
+            return Err(no_block(start));
         }
         let first = match self.page(page)? {
             Page::Run(length) if start.is_multiple_of(PAGE_WORDS) => return Ok(Found::Run { page, length }),
-            Page::Slab(_) => page,
-            Page::SlabRest(back) => page.checked_sub(back).ok_or_else(not_one)?,
-            _ => return Err(not_one()),
+            Page::Slab(class) => return found(page, class, start),
+            Page::SlabRest(back) => page.saturating_sub(back),
+            _ => return Err(no_block(start)),
         };
-        let Page::Slab(class) = self.page(first)? else { return Err(not_one()) };
-        Place::at(first, class, start).map(Found::Block).ok_or_else(not_one)
+        match self.page(first)? {
+            Page::Slab(class) => found(first, class, start),
+            _ => Err(no_block(start)),
+        }
     }
 
     /// Whether a block is in use.
     pub(crate) fn is_taken(&self, place: Place) -> Result<bool, Fault> {
-        let (at, bit) = place.bit();
-        Ok(self.changes.get(at)? & bit == 0)
+        let (word, bit) = place.bit();
+        Ok(self.changes.get(place.page * PAGE_WORDS + word)? & bit == 0)
     }
+}
+
+#[inline]
+fn found(page: usize, class: Class, start: usize) -> Result<Found, Fault> {
+    Place::at(page, class, start).map(Found::Block).ok_or_else(|| no_block(start))
+}
+
+#[cold]
+fn no_block(start: usize) -> Fault {
+    spoilt("a block", "the start of one".into(), start as u64)
 }
 
 /// What is allocated.

@@ -234,6 +234,16 @@ fn speed() {
     for _ in 0..5 {
         let start = std::time::Instant::now();
         for _ in 0..1_000_000 {
+            drop(std::hint::black_box(Box::new([0u64; 8])));
+        }
+        println!("malloc {:?}", start.elapsed() / 1_000_000);
+        let start = std::time::Instant::now();
+        for _ in 0..1_000_000 {
+            drop(subject.heap.enter().unwrap());
+        }
+        println!("enter {:?}", start.elapsed() / 1_000_000);
+        let start = std::time::Instant::now();
+        for _ in 0..1_000_000 {
             let (block, _) = subject.heap.allocate(8, owner).unwrap();
             subject.heap.free(block, owner).unwrap();
         }
