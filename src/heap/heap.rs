@@ -7,9 +7,12 @@ use super::entry::backed;
 use super::journal::{Changes, Fault, spoilt};
 use super::layout::{EPOCH, PAGE_BYTES, PAGE_WORDS, Plan, TABLE, TABLE_BACKED, TOP};
 use super::memory::Memory;
+use super::pins::Pool;
 use super::runs::Runs;
 use super::slabs::Found;
+use super::state::State;
 use crate::base::atomic::Ordering::Relaxed;
+use crate::base::atomic::Word;
 use crate::peer::Member;
 use crate::segment::create::{self, Blueprint};
 use crate::segment::header::GEOMETRY_WORDS;
@@ -60,6 +63,15 @@ struct Shared {
     plan: Plan,
     part: Part,
     inside: Inside,
+    pool: Pool,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Some(me) = self.part.known_me() {
+            self.pool.give_up(&self.words, me);
+        }
+    }
 }
 
 impl Heap {
@@ -94,7 +106,8 @@ impl Heap {
         let words = segment.body();
         let part = Part::within(&segment, 0, words.clone(), Some(member));
         let inside = Inside::new(&part).map_err(|reason| segment.error(reason))?;
-        Ok(Self { shared: Arc::new(Shared { memory: Memory::new(segment), words, plan, part, inside }) })
+        let memory = Memory::new(segment);
+        Ok(Self { shared: Arc::new(Shared { memory, words, plan, part, inside, pool: Pool::default() }) })
     }
 
     /// How many bytes there can be in all, the heap's own included.
@@ -104,6 +117,10 @@ impl Heap {
 
     pub(crate) fn words(&self) -> &Words {
         &self.shared.words
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.shared.pool
     }
 
     pub(crate) fn part(&self) -> &Part {
@@ -158,10 +175,32 @@ impl Heap {
         let mut entry = self.enter()?;
         let given = entry.free(block, owner).map_err(|fault| self.fault(fault))?;
         entry.commit()?;
-        if let Some((page, length)) = given {
-            entry.let_go_if_plenty(page, length).map_err(|fault| self.fault(fault))?;
+        entry.tidy(given).map_err(|fault| self.fault(fault))
+    }
+
+    /// Allocates a block of so many words, which is in use from then on, as the first of a list: its first word names the next. `fill` writes what else is in it.
+    pub(crate) fn allocate_listed(
+        &self,
+        words: usize,
+        head: usize,
+        fill: impl FnOnce(&[Word]),
+    ) -> Result<usize, Error> {
+        let mut entry = self.enter()?;
+        let start = entry.allocate_listed(words, head, fill).map_err(|fault| self.fault(fault))?;
+        entry.commit()?;
+        Ok(start)
+    }
+
+    /// Frees a block that was left to those who pinned it, if it is still as it was found.
+    pub(crate) fn free_left(&self, block: Block, found: State) -> Result<bool, Error> {
+        let mut entry = self.enter()?;
+        if self.state(block).is_none_or(|state| state.load() != found) {
+            return Ok(false);
         }
-        Ok(())
+        let given = entry.give(block, block.start()).map_err(|fault| self.fault(fault))?;
+        entry.commit()?;
+        entry.tidy(given).map_err(|fault| self.fault(fault))?;
+        Ok(true)
     }
 
     /// How many words the block has.
@@ -279,7 +318,12 @@ impl<'a> Entry<'a> {
         if found != block.bits() {
             return Err(spoilt("the owner of a block", format!("{}", block.start()), found));
         }
-        self.changes.set(owner, 0)?;
+        self.give(block, owner)
+    }
+
+    /// The same of one that belongs to nobody; the word `last` is 0 then.
+    fn give(&mut self, block: Block, last: usize) -> Result<Option<(usize, usize)>, Fault> {
+        self.changes.set(last, 0)?;
         let mut runs = self.runs();
         match runs.find_block(block.start())? {
             Found::Block(place) => {
@@ -297,8 +341,22 @@ impl<'a> Entry<'a> {
         }
     }
 
+    fn allocate_listed(&mut self, words: usize, head: usize, fill: impl FnOnce(&[Word])) -> Result<usize, Fault> {
+        let next = self.changes.get(head)?;
+        let (found, _) = self.allocate(words, head)?;
+        let Found::Block(place) = found else { return Err(self.full(words)) };
+        // It is nobody's until this is committed.
+        let block = self.heap.words().get(place.start()..place.start() + words).unwrap_or_default();
+        if let Some(first) = block.first() {
+            first.store(next, Relaxed);
+        }
+        fill(block);
+        Ok(place.start())
+    }
+
     /// Gives the memory of some free pages back, if many are there.
-    fn let_go_if_plenty(&mut self, page: usize, length: usize) -> Result<(), Fault> {
+    fn tidy(&mut self, given: Option<(usize, usize)>) -> Result<(), Fault> {
+        let Some((page, length)) = given else { return Ok(()) };
         let plenty = self.changes.get(super::layout::FREE_BACKED)? > RESERVE;
         if plenty {
             self.runs().let_go(page, length, AT_A_TIME)?;

@@ -35,6 +35,8 @@ pub(crate) const TABLE_BACKED: usize = TOP + 1;
 pub(crate) const EPOCH: usize = TOP + 2;
 /// The first named root.
 pub(crate) const ROOTS: usize = TOP + 3;
+/// The first page of pins.
+pub(crate) const PINS: usize = TOP + 6;
 /// Where what is allocated for the heap itself is handed over.
 pub(crate) const HANDOVER: usize = TOP + 4;
 /// About how many pages are free but there.
@@ -47,7 +49,7 @@ pub(crate) const BIN_COUNT: usize = 240;
 /// The first slab of each class that has free blocks.
 pub(crate) const SLABS: usize = BINS + BIN_COUNT;
 
-const _: () = assert!(HANDOVER < BINS && FREE_BACKED < BINS && SLABS + CLASSES <= PAGE_WORDS);
+const _: () = assert!(PINS < BINS && SLABS + CLASSES <= PAGE_WORDS);
 
 /// How a segment of so many pages is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

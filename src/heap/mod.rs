@@ -13,7 +13,9 @@ mod heap;
 mod journal;
 mod layout;
 mod memory;
+mod pins;
 mod runs;
 mod slabs;
+mod state;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -7,6 +7,7 @@ use super::check::Census;
 use super::class::LARGEST;
 use super::heap::{Block, Heap};
 use super::layout::{HANDOVER, PAGE_BYTES, PAGE_WORDS};
+use super::state::{Retired, State};
 use crate::base::atomic::Ordering::Relaxed;
 use crate::segment::{Domain, Error, Limit, Options, Reason};
 
@@ -224,6 +225,59 @@ fn what_was_spoilt_is_an_error() {
     }
     subject.heap.words()[owner].store(block.bits(), Relaxed);
     subject.census();
+}
+
+#[test]
+fn what_is_pinned_is_freed_by_the_last_who_pins_it() {
+    let subject = Subject::new("pins", 8 << 20, 16);
+    let owners: Vec<usize> = subject.owners.clone().collect();
+    for (owner, words) in owners.into_iter().zip([10, LARGEST, 3 * PAGE_WORDS]) {
+        let (block, epoch) = subject.heap.allocate(words, owner).unwrap();
+        let heap = subject.heap.clone();
+        let state = heap.state(block).unwrap();
+        let life = State::live(epoch);
+        // Not before it is live, nor in another state than it was found in.
+        assert!(heap.pin(block, life).unwrap().is_none());
+        state.begin_life(life);
+        assert!(heap.pin(block, life.again().unwrap()).unwrap().is_none());
+        let pins = [(); 2].map(|()| heap.pin(block, life).unwrap().unwrap());
+        assert_eq!(super::pins::count(&heap).unwrap(), 2);
+        assert!(state.was(life));
+        assert_eq!(heap.retire(block).unwrap(), Retired::Left);
+        // It is nobody's now, but for those.
+        heap.words()[owner].store(0, Relaxed);
+        assert!(!state.was(life) && heap.pin(block, life).unwrap().is_none());
+        let [first, second] = pins;
+        for (pin, left) in [(first, 1), (second, 0)] {
+            let mut entry = heap.enter().unwrap();
+            assert!(entry.runs().census().unwrap().blocks.contains(&block.start()));
+            drop(entry);
+            drop(pin);
+            assert_eq!(super::pins::count(&heap).unwrap(), left);
+        }
+        let mut entry = heap.enter().unwrap();
+        assert!(!entry.runs().census().unwrap().blocks.contains(&block.start()));
+    }
+}
+
+#[test]
+fn what_nobody_pinned_is_its_owners() {
+    let mut subject = Subject::new("unpinned", 8 << 20, 16);
+    let owner = subject.owners.start;
+    subject.allocate(owner, 100).unwrap();
+    let (block, _, epoch) = subject.held[&owner];
+    let state = subject.heap.state(block).unwrap();
+    state.begin_life(State::live(epoch));
+    drop(subject.heap.pin(block, State::live(epoch).again().unwrap()).unwrap());
+    assert_eq!(subject.heap.retire(block).unwrap(), Retired::Ours);
+    assert_eq!(subject.heap.retire(block).unwrap(), Retired::Ours);
+    let next = state.load().again().unwrap();
+    state.reuse();
+    state.begin_life(next);
+    // Pinned once, though nobody does any more: for the owner it is lost all the same.
+    drop(subject.heap.pin(block, next).unwrap().unwrap());
+    assert_eq!(subject.heap.retire(block).unwrap(), Retired::Left);
+    assert_eq!(state.load(), State::nobodys());
 }
 
 #[test]

@@ -1,0 +1,242 @@
+//! Pins: blocks that somebody reads in place, each written down under the process that does, so that those of the dead do not count.
+//!
+//! ```text
+//! word 0 of a page of pins   the next page of pins; 0: none
+//! word 1                     the cookie of the process whose page it is; 0: nobody's
+//! words 2..                  where pinned blocks start; 0: no pin
+//! ```
+//!
+//! Pages of pins stay as long as the heap, and go from process to process. These are hazard pointers (Michael, 2004), looked for only where the block says that it was ever
+//! pinned.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::heap::{Block, Heap};
+use super::journal::{Fault, word};
+use super::layout::PINS;
+use super::state::{Retired, State, StateWord};
+use crate::base::access::ReadWrite;
+use crate::base::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use crate::base::atomic::{Word, fence};
+use crate::peer::{Cookie, Peer};
+use crate::segment::Error;
+use crate::segment::region::Words;
+use crate::sync::lock::Me;
+use crate::sys::fork;
+
+/// Words of a page of pins.
+const PAGE: usize = 64;
+const OWNER: usize = 1;
+const FIRST: usize = 2;
+
+/// The pins that this process has room for.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    /// Locked only under the fork gate, so never in the middle of a fork.
+    room: Mutex<Room>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    /// As whom it was claimed: not as a forked child.
+    claimed_by: Option<Cookie>,
+    /// The pages that are ours.
+    pages: Vec<usize>,
+    /// Words that are free for a pin.
+    free: Vec<usize>,
+}
+
+impl Pool {
+    /// Gives up the pages of pins that this process has, in which nothing is pinned any more.
+    pub(crate) fn give_up(&mut self, words: &Words, me: Me) {
+        let room = self.room.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if room.claimed_by != Some(me.cookie) || !me.is_current() {
+            return;
+        }
+        for page in std::mem::take(room).pages {
+            if let Some(owner) = words.get(page + OWNER) {
+                // Release: pairs with `claim_page`; the pins that are gone are seen to be.
+                let _ = owner.compare_exchange(me.cookie.bits(), 0, Release, Relaxed);
+            }
+        }
+    }
+}
+
+/// A block that is not freed as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    heap: Heap,
+    block: Block,
+    /// Where it is written down.
+    at: usize,
+    cookie: Cookie,
+}
+
+impl Pin {
+    pub(crate) fn heap(&self) -> &Heap {
+        &self.heap
+    }
+
+    pub(crate) fn block(&self) -> Block {
+        self.block
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // In a forked child it is the parent's.
+        let Some(me) = self.heap.part().known_me().filter(|me| me.cookie == self.cookie && me.is_current()) else {
+            return;
+        };
+        self.heap.unpin(self.block, self.at);
+        let _gate = fork::gate();
+        let mut room = self.heap.pool().room.lock().unwrap_or_else(PoisonError::into_inner);
+        if room.claimed_by == Some(me.cookie) {
+            room.free.push(self.at);
+        }
+    }
+}
+
+impl Heap {
+    pub(crate) fn state(&self, block: Block) -> Option<StateWord<'_, ReadWrite>> {
+        self.words().get(block.start()).map(StateWord)
+    }
+
+    /// Pins a block that was found in this state; `None`: it is not in it any more.
+    pub(crate) fn pin(&self, block: Block, found: State) -> Result<Option<Pin>, Error> {
+        let peer = self.part().member()?.peer()?;
+        let at = self.room(&peer)?;
+        // Written down first: who retires the block after it was marked looks here.
+        if let Some(word) = self.words().get(at) {
+            word.store(block.bits(), Release);
+        }
+        let pin = Pin { heap: self.clone(), block, at, cookie: peer.cookie() };
+        let pinned = self.state(block).is_some_and(|state| state.pin(found));
+        Ok(pinned.then_some(pin))
+    }
+
+    /// A word to write a pin down in.
+    fn room(&self, peer: &Peer) -> Result<usize, Error> {
+        let _gate = fork::gate();
+        let mut room = self.pool().room.lock().unwrap_or_else(PoisonError::into_inner);
+        if room.claimed_by != Some(peer.cookie()) {
+            *room = Room { claimed_by: Some(peer.cookie()), ..Room::default() };
+        }
+        if room.free.is_empty() {
+            let page = self.claim_page(peer)?;
+            room.pages.push(page);
+            room.free.extend((page + FIRST..page + PAGE).rev());
+        }
+        room.free.pop().ok_or_else(|| self.error(crate::segment::Reason::NotFound))
+    }
+
+    /// A page of pins that is nobody's, or a dead one's, or a new one.
+    #[cold]
+    fn claim_page(&self, peer: &Peer) -> Result<usize, Error> {
+        let mut free = None;
+        for page in self.pin_pages() {
+            let Some(owner) = self.words().get(page + OWNER) else { continue };
+            let found = owner.load(Acquire);
+            let dead = match Cookie::in_word(found) {
+                None => true,
+                Some(cookie) => !peer.is_alive(cookie)?,
+            };
+            if dead && owner.compare_exchange(found, peer.cookie().bits(), AcqRel, Relaxed).is_ok() {
+                free = Some(page);
+                break;
+            }
+        }
+        let page = match free {
+            Some(page) => page,
+            None => self.new_pin_page(peer.cookie())?,
+        };
+        // What a dead one had pinned.
+        for at in page + FIRST..page + PAGE {
+            if let Some(block) = self.words().get(at).and_then(|word| Block::in_word(word.load(Relaxed))) {
+                self.unpin(block, at);
+            }
+        }
+        Ok(page)
+    }
+
+    #[cold]
+    fn new_pin_page(&self, cookie: Cookie) -> Result<usize, Error> {
+        self.allocate_listed(PAGE, PINS, |page: &[Word]| {
+            for (index, word) in page.iter().enumerate().skip(OWNER) {
+                word.store(if index == OWNER { cookie.bits() } else { 0 }, Relaxed);
+            }
+        })
+    }
+
+    /// Where pages of pins start; ends, whatever is written there.
+    fn pin_pages(&self) -> impl Iterator<Item = usize> {
+        pages(self.words(), PINS)
+    }
+
+    /// Takes a pin back; if the block was left to those who pin it, and nobody does any more, frees it.
+    fn unpin(&self, block: Block, at: usize) {
+        if let Some(word) = self.words().get(at) {
+            word.store(0, Release);
+        }
+        // Pairs with `retire`: either who retires it sees no pin, or this sees that it was left.
+        fence(SeqCst);
+        // If it cannot be freed now, whoever looks the heap over does it.
+        let _ = self.collect(block);
+    }
+
+    /// Ends the life of a block that nobody can find any more. If it is [`Retired::Left`], it is not the caller's any more.
+    pub(crate) fn retire(&self, block: Block) -> Result<Retired, Error> {
+        let Some(state) = self.state(block) else { return Ok(Retired::Ours) };
+        let fate = state.retire();
+        if fate == Retired::Left {
+            fence(SeqCst);
+            self.collect(block)?;
+        }
+        Ok(fate)
+    }
+
+    /// Frees a block that was left to those who pin it, if nobody alive does.
+    fn collect(&self, block: Block) -> Result<bool, Error> {
+        let Some(state) = self.state(block) else { return Ok(false) };
+        let found = state.load();
+        // Nobody pins it any more who has not yet.
+        if !found.is_left() || self.is_pinned(block)? {
+            return Ok(false);
+        }
+        self.free_left(block, found)
+    }
+
+    /// Whether somebody alive has pinned it.
+    fn is_pinned(&self, block: Block) -> Result<bool, Error> {
+        let peer = self.part().member()?.peer()?;
+        for page in self.pin_pages() {
+            let pins = self.words().get(page + FIRST..page + PAGE).unwrap_or_default();
+            if pins.iter().all(|word| word.load(Acquire) != block.bits()) {
+                continue;
+            }
+            let owner = self.words().get(page + OWNER).and_then(|word| Cookie::in_word(word.load(Acquire)));
+            if owner.map_or(Ok(false), |cookie| peer.is_alive(cookie))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Where the blocks of a list start, each of which names the next; as many as there can be, whatever is written there.
+pub(crate) fn pages(words: &Words, head: usize) -> impl Iterator<Item = usize> {
+    let follow = |at: usize| words.get(at).and_then(|word| Block::in_word(word.load(Acquire))).map(Block::start);
+    std::iter::successors(follow(head), move |&page| follow(page)).take(words.len() / PAGE)
+}
+
+/// For tests: how many pins are written down.
+#[cfg(all(test, not(loom)))]
+pub(crate) fn count(heap: &Heap) -> Result<usize, Fault> {
+    let mut count = 0;
+    for page in pages(heap.words(), PINS) {
+        for at in page + FIRST..page + PAGE {
+            count += usize::from(word(heap.words(), at)?.load(Relaxed) != 0);
+        }
+    }
+    Ok(count)
+}
