@@ -8,10 +8,11 @@ use super::class::Class;
 /// | --- | --- |
 /// | 0..4 | which of these |
 /// | 4 | its memory is there |
+/// | 5 | it is free, and was when that was last looked for |
 /// | 8..16 | of a slab: its class |
 /// | 32..64 | length of the run in pages; of a later page of a slab: how many pages back the slab begins |
 ///
-/// Of a run only the first and the last page are told of; those between are whatever they were, but for bit 4, which always holds. The second word is a link:
+/// Of a run only the first and the last page are told of; those between are whatever they were, but for bits 4 and 5, which always hold. The second word is a link:
 /// `previous (32 bits) << 32 | next (32 bits)`, of the first page of a free run or of a slab with free blocks, in the list it is in; 0 for none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
@@ -32,6 +33,7 @@ pub(crate) enum Page {
 }
 
 const BACKED: u64 = 1 << 4;
+const OLD: u64 = 1 << 5;
 
 impl Page {
     /// What an entry's first word says; `None`: it was spoilt.
@@ -72,6 +74,16 @@ pub(crate) fn is_backed(word: u64) -> bool {
 /// The same word for a page whose memory is there, or is not.
 pub(crate) fn backed(word: u64, backed: bool) -> u64 {
     word & !BACKED | if backed { BACKED } else { 0 }
+}
+
+/// Whether it was free before.
+pub(crate) fn is_old(word: u64) -> bool {
+    word & OLD != 0
+}
+
+/// The same word for a page that was free before, or was not.
+pub(crate) fn old(word: u64, old: bool) -> u64 {
+    word & !OLD | if old { OLD } else { 0 }
 }
 
 /// Neighbours in a list: pages, 0 for none.

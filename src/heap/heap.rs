@@ -6,7 +6,7 @@ use super::class::{Class, LARGEST};
 use super::entry::backed;
 use super::journal::{Changes, Fault, spoilt};
 use super::layout::{EPOCH, PAGE_BYTES, PAGE_WORDS, Plan, TABLE, TABLE_BACKED, TOP};
-use super::memory::Memory;
+use super::memory::{Memory, TRIM};
 use super::pins::Pool;
 use super::runs::Runs;
 use super::slabs::Found;
@@ -25,11 +25,6 @@ use crate::sync::lock::Wait;
 use crate::sync::part::Part;
 
 pub(crate) const VERSION: u32 = 1;
-
-/// How many pages may be free and there, before their memory is given back.
-const RESERVE: u64 = (16 << 20) / PAGE_BYTES as u64;
-/// How many pages' memory is given back at a time.
-const AT_A_TIME: usize = (1 << 20) / PAGE_BYTES;
 
 /// Where a block starts: a word of the segment's contents. Never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -175,7 +170,7 @@ impl Heap {
         let mut entry = self.enter()?;
         let given = entry.free(block, owner).map_err(|fault| self.fault(fault))?;
         entry.commit()?;
-        entry.tidy(given).map_err(|fault| self.fault(fault))
+        entry.tidy(given)
     }
 
     /// Allocates a block of so many words, which is in use from then on, as the first of a list: its first word names the next. `fill` writes what else is in it.
@@ -199,7 +194,7 @@ impl Heap {
         }
         let given = entry.give(block, block.start()).map_err(|fault| self.fault(fault))?;
         entry.commit()?;
-        entry.tidy(given).map_err(|fault| self.fault(fault))?;
+        entry.tidy(given)?;
         Ok(true)
     }
 
@@ -209,18 +204,16 @@ impl Heap {
         entry.runs().find_block(block.start()).map(Found::words).map_err(|fault| self.fault(fault))
     }
 
-    /// Gives the memory of all free pages back to the system; returns how many bytes that were.
+    /// Gives the memory of free pages back to the system; returns how many bytes that were. Takes a second, so that nobody is still reading what was there.
     pub(crate) fn trim(&self) -> Result<u64, Error> {
-        let mut done = 0;
-        let mut page = self.shared.plan.first;
+        let let_go = |give_back| self.enter()?.runs().let_go(give_back).map_err(|fault| self.fault(fault));
+        let_go(false)?;
+        std::thread::sleep(TRIM);
+        let mut all = 0;
         loop {
-            let mut entry = self.enter()?;
-            match entry.trim_from(page).map_err(|fault| self.fault(fault))? {
-                Some((next, pages)) => {
-                    page = next;
-                    done += pages as u64 * PAGE_BYTES as u64;
-                }
-                None => return Ok(done),
+            match let_go(true)? {
+                0 => return Ok(all),
+                pages => all += pages as u64 * PAGE_BYTES as u64,
             }
         }
     }
@@ -280,6 +273,16 @@ impl<'a> Entry<'a> {
         self.changes.commit().map_err(|fault| self.heap.fault(fault))
     }
 
+    /// After pages have come back.
+    #[inline]
+    fn tidy(&mut self, given: bool) -> Result<(), Error> {
+        if given {
+            let heap = self.heap;
+            self.runs().let_go_if_plenty().map_err(|fault| heap.fault(fault))?;
+        }
+        Ok(())
+    }
+
     fn allocate(&mut self, words: usize, owner: usize) -> Result<(Found, u64), Fault> {
         let mut runs = self.runs();
         let found = match Class::of(words) {
@@ -312,8 +315,8 @@ impl<'a> Entry<'a> {
         Box::new(Reason::Full { asked: words as u64 * 8, left, limit: Limit::Capacity })
     }
 
-    /// The free run that pages of it are part of now, if any are.
-    fn free(&mut self, block: Block, owner: usize) -> Result<Option<(usize, usize)>, Fault> {
+    /// Whether pages have come back with it.
+    fn free(&mut self, block: Block, owner: usize) -> Result<bool, Fault> {
         let found = self.changes.get(owner)?;
         if found != block.bits() {
             return Err(spoilt("the owner of a block", format!("{}", block.start()), found));
@@ -322,21 +325,21 @@ impl<'a> Entry<'a> {
     }
 
     /// The same of one that belongs to nobody; the word `last` is 0 then.
-    fn give(&mut self, block: Block, last: usize) -> Result<Option<(usize, usize)>, Fault> {
+    fn give(&mut self, block: Block, last: usize) -> Result<bool, Fault> {
         self.changes.set(last, 0)?;
         let mut runs = self.runs();
         match runs.find_block(block.start())? {
             Found::Block(place) => {
                 let given = runs.give_block(place)?;
-                if given.is_some() {
+                if given {
                     runs.count_free_backed(place.class.pages() as u64)?;
                 }
                 Ok(given)
             }
             Found::Run { page, length } => {
-                let given = runs.give(page, length)?;
+                runs.give(page, length)?;
                 runs.count_free_backed(length as u64)?;
-                Ok(Some(given))
+                Ok(true)
             }
         }
     }
@@ -352,37 +355,6 @@ impl<'a> Entry<'a> {
         }
         fill(block);
         Ok(place.start())
-    }
-
-    /// Gives the memory of some free pages back, if many are there.
-    fn tidy(&mut self, given: Option<(usize, usize)>) -> Result<(), Fault> {
-        let Some((page, length)) = given else { return Ok(()) };
-        let plenty = self.changes.get(super::layout::FREE_BACKED)? > RESERVE;
-        if plenty {
-            self.runs().let_go(page, length, AT_A_TIME)?;
-        }
-        Ok(())
-    }
-
-    /// Gives the memory of some free pages back, from this page on, the first of a run or slab; returns where to go on, and how many they were.
-    fn trim_from(&mut self, page: usize) -> Result<Option<(usize, usize)>, Fault> {
-        let mut runs = self.runs();
-        let (mut at, top) = (page, runs.top()?);
-        for _ in 0..AT_A_TIME {
-            if at >= top {
-                return Ok(None);
-            }
-            let (next, free) = runs.next_run(at)?;
-            if let Some((page, length)) = free {
-                let pages = runs.let_go(page, length, AT_A_TIME)?;
-                if pages > 0 {
-                    // Once more from here: there may be more.
-                    return Ok(Some((at, pages)));
-                }
-            }
-            at = next;
-        }
-        Ok(Some((at, 0)))
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) const TABLE_BACKED: usize = TOP + 1;
 pub(crate) const EPOCH: usize = TOP + 2;
 /// The first named root.
 pub(crate) const ROOTS: usize = TOP + 3;
+/// When free pages were last looked for, by the clock that counts sleep.
+pub(crate) const SWEPT_AT: usize = TOP + 7;
 /// The first page of pins.
 pub(crate) const PINS: usize = TOP + 6;
 /// Where what is allocated for the heap itself is handed over.
@@ -49,7 +51,7 @@ pub(crate) const BIN_COUNT: usize = 240;
 /// The first slab of each class that has free blocks.
 pub(crate) const SLABS: usize = BINS + BIN_COUNT;
 
-const _: () = assert!(PINS < BINS && SLABS + CLASSES <= PAGE_WORDS);
+const _: () = assert!(SWEPT_AT < BINS && SLABS + CLASSES <= PAGE_WORDS);
 
 /// How a segment of so many pages is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -113,7 +113,7 @@ impl Runs<'_, '_> {
     }
 
     /// The length of a run that is listed as free.
-    fn free_length(&self, page: usize) -> Result<usize, Fault> {
+    pub(crate) fn free_length(&self, page: usize) -> Result<usize, Fault> {
         match self.page(page)? {
             Page::Free(length) if length > 0 && length <= self.top()?.saturating_sub(page) => Ok(length),
             _ => Err(spoilt("a page listed as free", "the first of a free run".into(), page as u64)),
@@ -212,8 +212,8 @@ impl Runs<'_, '_> {
         Ok(Some(first))
     }
 
-    /// Gives pages back; returns the free run that they are now part of, and its length.
-    pub(crate) fn give(&mut self, page: usize, length: usize) -> Result<(usize, usize), Fault> {
+    /// Gives pages back.
+    pub(crate) fn give(&mut self, page: usize, length: usize) -> Result<(), Fault> {
         let top = self.top()?;
         let (mut first, mut end) = (page, page + length);
         if end > top || length == 0 {
@@ -238,8 +238,7 @@ impl Runs<'_, '_> {
             self.set_page(end, Page::Within)?;
             end += after;
         }
-        self.add(first, end - first)?;
-        Ok((first, end - first))
+        self.add(first, end - first)
     }
 
     /// Lists a free run.
@@ -276,23 +275,14 @@ impl Runs<'_, '_> {
         Ok(())
     }
 
-    /// What begins at a page, which is the first of a run or slab: where the next begins, and the pages if they are free.
-    pub(crate) fn next_run(&self, page: usize) -> Result<(usize, Option<(usize, usize)>), Fault> {
-        let (length, free) = match self.page(page)? {
-            Page::Free(length) => (length, true),
-            Page::Run(length) => (length, false),
-            Page::Slab(class) => (class.pages(), false),
-            _ => (0, false),
-        };
-        let next = page.checked_add(length).filter(|&next| length > 0 && next <= self.top().unwrap_or(0));
-        let next =
-            next.ok_or_else(|| spoilt("what is told of a page", "the first of a run or slab".into(), page as u64))?;
-        Ok((next, free.then_some((page, length))))
-    }
-
     /// Whether the memory of a page is there.
     pub(crate) fn is_backed(&self, page: usize) -> Result<bool, Fault> {
         Ok(entry::is_backed(self.changes.get(self.entry(page)?)?))
+    }
+
+    /// Whether it was free when that was last looked for.
+    pub(crate) fn is_old(&self, page: usize) -> Result<bool, Fault> {
+        Ok(entry::is_old(self.changes.get(self.entry(page)?)?))
     }
 }
 

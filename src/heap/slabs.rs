@@ -99,13 +99,13 @@ impl Runs<'_, '_> {
         Ok(Some(page))
     }
 
-    /// Gives a block back; if its whole slab is free, the free run that it is now part of.
+    /// Gives a block back; whether its whole slab came back with it.
     ///
     /// # Errors
     ///
     /// It is free already.
     #[inline]
-    pub(crate) fn give_block(&mut self, place: Place) -> Result<Option<(usize, usize)>, Fault> {
+    pub(crate) fn give_block(&mut self, place: Place) -> Result<bool, Fault> {
         let Place { page, class, .. } = place;
         let mut bits = bits_of(self.changes, page, class)?;
         let had_none = bits == [0; BITMAP];
@@ -121,9 +121,10 @@ impl Runs<'_, '_> {
             self.enlist(list_of(class), page)?;
         } else if bits == class.all_free() && self.link(page)? != Link::default() {
             self.delist(list_of(class), page)?;
-            return self.give(page, class.pages()).map(Some);
+            self.give(page, class.pages())?;
+            return Ok(true);
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// What is allocated at a word.

@@ -200,8 +200,16 @@ fn memory_is_had_as_it_is_needed_and_given_back() {
     for &owner in &owners {
         subject.free(owner);
     }
-    // What is freed goes back but for a reserve; all of it if it is asked for.
-    assert!(there(&subject) < most / 2);
+    // Somebody may still be reading; what has been free for a while goes back by and by.
+    assert!(there(&subject) >= most);
+    for _ in 0..2 {
+        std::thread::sleep(super::memory::TRIM);
+        subject.allocate(owners[0], 20 * PAGE_WORDS).unwrap();
+        subject.free(owners[0]);
+    }
+    subject.census();
+    assert!(there(&subject) < most / 2, "{} of {most}", there(&subject));
+    // All of it, if it is asked for.
     subject.heap.trim().unwrap();
     subject.census();
     assert!(there(&subject) < 1 << 20, "{}", there(&subject));
