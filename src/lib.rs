@@ -83,6 +83,9 @@ pub use base::access::{Access, ReadOnly, ReadWrite};
 #[cfg(feature = "__crash-points")]
 #[doc(hidden)]
 pub use base::crash as __crash;
+#[cfg(feature = "__crash-points")]
+#[doc(hidden)]
+pub use heap::probe as __heap;
 pub use segment::schema::Shared;
 pub use segment::{Domain, Error, Lifetime, Options, Owner, Reason, Segment};
 #[cfg(feature = "derive")]

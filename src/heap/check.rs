@@ -43,6 +43,7 @@ impl Runs<'_, '_> {
         let mut last_was_free = false;
         while page < top {
             let told = self.page(page);
+            let is_slab = matches!(told, Ok(Page::Slab(_)));
             let (length, is_free) = match told {
                 Ok(Page::Free(length)) => {
                     self.count_free(page, length, top, last_was_free, &mut census);
@@ -73,8 +74,8 @@ impl Runs<'_, '_> {
                 if self.is_backed(page).unwrap_or(false) {
                     census.backed += 1;
                     census.free_backed += usize::from(is_free);
-                } else if !is_free {
-                    census.damage.push(format!("page {page}: in use, and its memory is not there"));
+                } else if is_slab {
+                    census.damage.push(format!("page {page}: cut into blocks, and its memory is not there"));
                 }
             }
             last_was_free = is_free;

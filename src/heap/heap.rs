@@ -10,7 +10,6 @@ use super::memory::{Memory, TRIM};
 use super::pins::Pool;
 use super::runs::Runs;
 use super::slabs::Found;
-use super::state::State;
 use crate::base::atomic::Ordering::Relaxed;
 use crate::base::atomic::Word;
 use crate::peer::Member;
@@ -186,16 +185,19 @@ impl Heap {
         Ok(start)
     }
 
-    /// Frees a block that was left to those who pinned it, if it is still as it was found.
-    pub(crate) fn free_left(&self, block: Block, found: State) -> Result<bool, Error> {
+    /// The block that the word `owner` names, which was a dead process's, if there is one that can be used; otherwise there is none then.
+    pub(crate) fn adopt(&self, owner: usize) -> Result<Option<Block>, Error> {
         let mut entry = self.enter()?;
-        if self.state(block).is_none_or(|state| state.load() != found) {
-            return Ok(false);
+        let Some(block) = self.words().get(owner).and_then(|word| Block::in_word(word.load(Relaxed))) else {
+            return Ok(None);
+        };
+        // It died before it had the memory.
+        if entry.is_there(block).map_err(|fault| self.fault(fault))? {
+            return Ok(Some(block));
         }
-        let given = entry.give(block, block.start()).map_err(|fault| self.fault(fault))?;
+        entry.free(block, owner).map_err(|fault| self.fault(fault))?;
         entry.commit()?;
-        entry.tidy(given)?;
-        Ok(true)
+        Ok(None)
     }
 
     /// How many words the block has.
@@ -269,6 +271,34 @@ impl<'a> Entry<'a> {
         Runs { memory: &shared.memory, plan: shared.plan, changes: &mut self.changes }
     }
 
+    /// Has the word be that when this is committed.
+    pub(crate) fn set(&mut self, index: usize, value: u64) -> Result<(), Error> {
+        self.changes.set(index, value).map_err(|fault| self.heap.fault(fault))
+    }
+
+    /// Frees a block that was left.
+    pub(crate) fn free_left(&mut self, block: Block) -> Result<(), Error> {
+        let given = self.give(block, block.start()).map_err(|fault| self.heap.fault(fault))?;
+        self.commit()?;
+        self.tidy(given)
+    }
+
+    /// Whether all memory of a block is there.
+    fn is_there(&mut self, block: Block) -> Result<bool, Fault> {
+        let runs = self.runs();
+        match runs.find_block(block.start())? {
+            Found::Block(_) => Ok(true),
+            Found::Run { page, length } => {
+                for page in page..page + length {
+                    if !runs.is_backed(page)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
     pub(crate) fn commit(&mut self) -> Result<(), Error> {
         self.changes.commit().map_err(|fault| self.heap.fault(fault))
     }
@@ -284,6 +314,10 @@ impl<'a> Entry<'a> {
     }
 
     fn allocate(&mut self, words: usize, owner: usize) -> Result<(Found, u64), Fault> {
+        let owned = self.changes.get(owner)?;
+        if owned != 0 {
+            return Err(spoilt("the owner of a new block", "to own none".into(), owned));
+        }
         let mut runs = self.runs();
         let found = match Class::of(words) {
             Some(class) => runs.take_block(class)?.map(Found::Block),
@@ -346,6 +380,7 @@ impl<'a> Entry<'a> {
 
     fn allocate_listed(&mut self, words: usize, head: usize, fill: impl FnOnce(&[Word])) -> Result<usize, Fault> {
         let next = self.changes.get(head)?;
+        self.changes.set(head, 0)?;
         let (found, _) = self.allocate(words, head)?;
         let Found::Block(place) = found else { return Err(self.full(words)) };
         // It is nobody's until this is committed.

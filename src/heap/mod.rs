@@ -14,6 +14,8 @@ mod journal;
 mod layout;
 mod memory;
 mod pins;
+#[cfg(any(test, feature = "__crash-points"))]
+pub mod probe;
 mod runs;
 mod slabs;
 mod state;

@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use super::heap::{Block, Heap};
 use super::journal::{Fault, word};
 use super::layout::PINS;
-use super::state::{Retired, State, StateWord};
+use super::state::{State, StateWord};
 use crate::base::access::ReadWrite;
 use crate::base::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use crate::base::atomic::{Word, fence};
@@ -60,6 +60,15 @@ impl Pool {
             }
         }
     }
+}
+
+/// What became of a block that was live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retired {
+    /// Its owner may use it again, or free it.
+    Ours,
+    /// Somebody has it pinned: it is freed by the last of those.
+    Left,
 }
 
 /// A block that is not freed as long as this lives.
@@ -178,32 +187,47 @@ impl Heap {
         if let Some(word) = self.words().get(at) {
             word.store(0, Release);
         }
-        // Pairs with `retire`: either who retires it sees no pin, or this sees that it was left.
+        // Pairs with the CAS of `retire`: either who retires it sees no pin, or this sees that it was retired.
         fence(SeqCst);
-        // If it cannot be freed now, whoever looks the heap over does it.
-        let _ = self.collect(block);
+        if self.state(block).is_some_and(|state| state.load().was_pinned_and_retired()) {
+            // If it cannot be freed now, whoever looks the heap over does it.
+            let _ = self.collect(block);
+        }
     }
 
-    /// Ends the life of a block that nobody can find any more. If it is [`Retired::Left`], it is not the caller's any more.
-    pub(crate) fn retire(&self, block: Block) -> Result<Retired, Error> {
-        let Some(state) = self.state(block) else { return Ok(Retired::Ours) };
-        let fate = state.retire();
-        if fate == Retired::Left {
-            fence(SeqCst);
-            self.collect(block)?;
+    /// Ends the life of a block that nobody can find any more, and that belongs to the word `owner`. If it is [`Retired::Left`], it is nobody's from then on.
+    #[inline]
+    pub(crate) fn retire(&self, block: Block, owner: usize) -> Result<Retired, Error> {
+        match self.state(block) {
+            Some(state) if state.retire() => self.leave(block, owner),
+            _ => Ok(Retired::Ours),
         }
-        Ok(fate)
+    }
+
+    /// Leaves a retired block to those who pin it, if anybody does.
+    #[cold]
+    fn leave(&self, block: Block, owner: usize) -> Result<Retired, Error> {
+        let mut entry = self.enter()?;
+        // Who takes a pin back after this look waits for us, and finds it left.
+        if !self.is_pinned(block)? {
+            return Ok(Retired::Ours);
+        }
+        let left = self.state(block).map_or(0, |state| state.load().left());
+        entry.set(owner, 0)?;
+        entry.set(block.start(), left)?;
+        entry.commit()?;
+        Ok(Retired::Left)
     }
 
     /// Frees a block that was left to those who pin it, if nobody alive does.
-    fn collect(&self, block: Block) -> Result<bool, Error> {
-        let Some(state) = self.state(block) else { return Ok(false) };
-        let found = state.load();
-        // Nobody pins it any more who has not yet.
-        if !found.is_left() || self.is_pinned(block)? {
+    pub(crate) fn collect(&self, block: Block) -> Result<bool, Error> {
+        let mut entry = self.enter()?;
+        let left = self.state(block).is_some_and(|state| state.load().is_left());
+        if !left || self.is_pinned(block)? {
             return Ok(false);
         }
-        self.free_left(block, found)
+        entry.free_left(block)?;
+        Ok(true)
     }
 
     /// Whether somebody alive has pinned it.

@@ -15,11 +15,11 @@ use crate::base::atomic::{Word, fence};
 ///
 /// | from | to | who |
 /// | --- | --- | --- |
-/// | nobody's, retired | live, as nobody has seen it before | its owner, when its content is complete |
+/// | nobody's, retired | live, as nobody has seen it before, not pinned | its owner, when its content is complete |
 /// | live | live, pinned | anyone, by CAS |
-/// | live | retired | its owner, by CAS, when nobody can find it any more |
-/// | live, pinned | left | the same, if it was pinned |
-/// | left | nobody's, and free | anyone who sees that nobody pins it, under the heap's lock |
+/// | live | retired, pinned or not | its owner, by CAS, when nobody can find it any more |
+/// | retired, pinned | left | the same, under the heap's lock, together with its owner word, if somebody alive pins it |
+/// | left | nobody's, and free | anyone who sees that nobody alive pins it, under the heap's lock |
 ///
 /// What is live never changes. So a reader that finds a block live, copies, and finds the same state, but for bit 2, has copied what belongs to that state; and no state comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +57,6 @@ impl State {
         self.0 & PHASE == LIVE
     }
 
-    pub(crate) fn is_retired(self) -> bool {
-        self.0 & PHASE == RETIRED
-    }
-
     pub(crate) fn is_left(self) -> bool {
         self.0 & PHASE == LEFT
     }
@@ -75,18 +71,19 @@ impl State {
         self.0 & PINNED != 0
     }
 
-    fn in_phase(self, phase: u64) -> Self {
-        Self(self.0 & !(PHASE | PINNED) | phase)
+    /// Whether it is up to those who pin it to free it, or may be soon.
+    pub(crate) fn was_pinned_and_retired(self) -> bool {
+        self.is_pinned() && matches!(self.0 & PHASE, RETIRED | LEFT)
     }
-}
 
-/// What became of a block that was live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Retired {
-    /// Its owner may use it again, or free it.
-    Ours,
-    /// Somebody may have it pinned: it is freed by the last of those.
-    Left,
+    /// The word for the same block, left.
+    pub(crate) fn left(self) -> u64 {
+        self.in_phase(LEFT).0
+    }
+
+    fn in_phase(self, phase: u64) -> Self {
+        Self(self.0 & !PHASE | phase)
+    }
 }
 
 /// The word.
@@ -136,21 +133,17 @@ impl StateWord<'_, ReadWrite> {
         }
     }
 
-    /// Ends its life. The caller owns it, and nobody can find it any more.
+    /// Ends its life. The caller owns it, and nobody can find it any more. Whether somebody may have pinned it.
     #[inline]
-    pub(crate) fn retire(self) -> Retired {
+    pub(crate) fn retire(self) -> bool {
         let mut found = State(self.0.load(Relaxed));
-        loop {
-            let (next, fate) = match (found.is_live(), found.is_pinned()) {
-                (true, true) => (found.in_phase(LEFT), Retired::Left),
-                (true, false) => (found.in_phase(RETIRED), Retired::Ours),
-                (false, _) => return if found.is_left() { Retired::Left } else { Retired::Ours },
-            };
+        while found.is_live() {
             // Acquire and Release: as in `pin`.
-            match self.0.compare_exchange(found.0, next.0, AcqRel, Relaxed) {
-                Ok(_) => return fate,
+            match self.0.compare_exchange(found.0, found.in_phase(RETIRED).0, AcqRel, Relaxed) {
+                Ok(_) => return found.is_pinned(),
                 Err(now) => found = State(now),
             }
         }
+        found.was_pinned_and_retired()
     }
 }

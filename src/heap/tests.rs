@@ -7,7 +7,8 @@ use super::check::Census;
 use super::class::LARGEST;
 use super::heap::{Block, Heap};
 use super::layout::{HANDOVER, PAGE_BYTES, PAGE_WORDS};
-use super::state::{Retired, State};
+use super::pins::Retired;
+use super::state::State;
 use crate::base::atomic::Ordering::Relaxed;
 use crate::segment::{Domain, Error, Limit, Options, Reason};
 
@@ -251,9 +252,9 @@ fn what_is_pinned_is_freed_by_the_last_who_pins_it() {
         let pins = [(); 2].map(|()| heap.pin(block, life).unwrap().unwrap());
         assert_eq!(super::pins::count(&heap).unwrap(), 2);
         assert!(state.was(life));
-        assert_eq!(heap.retire(block).unwrap(), Retired::Left);
+        assert_eq!(heap.retire(block, owner).unwrap(), Retired::Left);
         // It is nobody's now, but for those.
-        heap.words()[owner].store(0, Relaxed);
+        assert_eq!(heap.words()[owner].load(Relaxed), 0);
         assert!(!state.was(life) && heap.pin(block, life).unwrap().is_none());
         let [first, second] = pins;
         for (pin, left) in [(first, 1), (second, 0)] {
@@ -277,15 +278,15 @@ fn what_nobody_pinned_is_its_owners() {
     let state = subject.heap.state(block).unwrap();
     state.begin_life(State::live(epoch));
     drop(subject.heap.pin(block, State::live(epoch).again().unwrap()).unwrap());
-    assert_eq!(subject.heap.retire(block).unwrap(), Retired::Ours);
-    assert_eq!(subject.heap.retire(block).unwrap(), Retired::Ours);
+    assert_eq!(subject.heap.retire(block, owner).unwrap(), Retired::Ours);
+    assert_eq!(subject.heap.retire(block, owner).unwrap(), Retired::Ours);
     let next = state.load().again().unwrap();
     state.reuse();
     state.begin_life(next);
-    // Pinned once, though nobody does any more: for the owner it is lost all the same.
+    // Pinned once, but by nobody any more.
     drop(subject.heap.pin(block, next).unwrap().unwrap());
-    assert_eq!(subject.heap.retire(block).unwrap(), Retired::Left);
-    assert_eq!(state.load(), State::nobodys());
+    assert_eq!(subject.heap.retire(block, owner).unwrap(), Retired::Ours);
+    assert!(state.load().again().unwrap().is_live());
 }
 
 #[test]

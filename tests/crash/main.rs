@@ -17,6 +17,7 @@ mod case;
 mod cast;
 mod conditions;
 mod exclusive;
+mod heap;
 mod lockers;
 mod locks;
 mod meeting;
@@ -74,6 +75,7 @@ fn scenarios() -> Vec<Box<dyn Enumerate>> {
     all.extend(conditions::scenarios());
     all.extend(meeting::scenarios());
     all.extend(acting::scenarios());
+    all.extend(heap::scenarios());
     all.extend(typed::pushing().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(typed::popping().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
     all.extend(bytes::sending().map(|scenario| Box::new(scenario) as Box<dyn Enumerate>));
