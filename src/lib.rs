@@ -6,6 +6,7 @@
 //! - [`ring::bytes`]: the same for records of any length.
 //! - [`slot`]: the latest value of something, for any number of readers.
 //! - [`sync`]: locks whose owners may die, semaphores, events, barriers and their kin.
+//! - [`collections::value`]: keys and values that programs in every language read.
 //! - [`Segment`]: named memory for you to arrange.
 //!
 //! Names live in a [`Domain`]. What may be shared is plain old data with a schema: [`#[derive(Shared)]`](derive@Shared).
@@ -71,6 +72,7 @@ compile_error!(
 extern crate self as sharedware;
 
 mod base;
+pub mod collections;
 mod heap;
 pub mod peer;
 pub mod ring;

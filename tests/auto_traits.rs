@@ -1,5 +1,6 @@
 //! Which public types may be sent to and shared between threads. That this compiles is the test.
 
+use sharedware::collections::value;
 use sharedware::ring::{AttachError, Gone, PeerState, PopError, PushError, WhenPeerGone, bytes, spsc};
 use sharedware::segment::{
     CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept, schema,
@@ -116,6 +117,8 @@ fn answers_and_options_are_send_and_sync() {
     send_and_sync::<(CleanReport, Entry, Fate, FileKind, HugePages, Kind, Limit, Memory, NameError, Process, Swept)>();
     send_and_sync::<(schema::Schema, schema::Difference, schema::Value)>();
     send_and_sync::<sharedware::peer::PeerInfo>();
+    send_and_sync::<(value::Value, value::Tag, value::NdArray, value::NdArrayRef<'_>, value::KeyBytes<'_>)>();
+    send_and_sync::<(value::Encoded<'_>, value::ValuePlace, value::PlainPlace<u64>, value::Short)>();
     send_and_sync::<(Arrival, BrokenBy, SemaphoreSetup)>();
 }
 
@@ -141,4 +144,10 @@ fn errors_are_errors() {
     error::<ActionError<std::io::Error>>();
     error::<CountDownError>();
     error::<LatchError>();
+    error::<value::UnknownTag>();
+    error::<value::Mismatch>();
+    error::<value::DecodeError>();
+    error::<value::EncodeError>();
+    error::<value::KeyError>();
+    error::<value::ShapeError>();
 }

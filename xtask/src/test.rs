@@ -44,7 +44,7 @@ enum Step {
     ClippyAllFeatures,
     /// No rustdoc warning, in public and in private documentation
     Docs,
-    /// Unit, integration and documentation tests of all members
+    /// Unit, integration and documentation tests of all members, with the optional features
     Tests,
     /// The interleavings of every protocol, explored by loom
     Loom,
@@ -133,7 +133,7 @@ impl Step {
                     .stream()?;
             }
             Step::Docs => docs()?,
-            Step::Tests => cargo(&["test", "--workspace"]).stream()?,
+            Step::Tests => cargo(&["test", "--workspace", "--features", "sharedware/serde"]).stream()?,
             Step::Loom => return loom(manifest),
             Step::Model => return models(manifest),
             Step::Crash if !crash::exists(manifest) => bail!("no test target `crash`"),
@@ -158,8 +158,8 @@ fn format_check() -> Result<()> {
 fn docs() -> Result<()> {
     let scopes: [&[&str]; 3] = [
         &["--workspace", "--bins"],
-        &["--package", "sharedware", "--lib", "--document-private-items"],
-        &["--workspace", "--lib"],
+        &["--package", "sharedware", "--features", "serde", "--lib", "--document-private-items"],
+        &["--workspace", "--features", "sharedware/serde", "--lib"],
     ];
     for scope in scopes {
         cargo(&["doc", "--no-deps"]).args(scope).env("RUSTDOCFLAGS", "-D warnings").stream()?;

@@ -34,12 +34,17 @@ pub(crate) fn shared(input: &DeriveInput) -> Result<TokenStream> {
         }
         let ty = &field.ty;
         let field_schema = quote_spanned!(ty.span()=> <#ty as #schema::Shared>::schema());
-        Ok(quote!((#name, ::core::mem::offset_of!(Self, #member), #field_schema)))
+        let entry = quote!((#name, ::core::mem::offset_of!(Self, #member), #field_schema));
+        // The same for the compiler.
+        let constant = quote!((#name, ::core::mem::offset_of!(Self, #member), <#ty as #schema::Shared>::__LAYOUT));
+        Ok((entry, constant))
     });
-    let entries = entries.collect::<Result<Vec<_>>>()?;
-    let build = match layout {
-        Layout::C => quote!(structure),
-        Layout::Transparent => quote!(transparent),
+    let (entries, constants): (Vec<_>, Vec<_>) = entries.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let size = quote!(::core::mem::size_of::<Self>());
+    let constants = quote!(fields: &[#(#constants),*]);
+    let (build, constant) = match layout {
+        Layout::C => (quote!(structure), quote!(Struct { size: #size, #constants })),
+        Layout::Transparent => (quote!(transparent), quote!(Transparent { #constants })),
     };
 
     let ident = &input.ident;
@@ -57,8 +62,10 @@ pub(crate) fn shared(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #impl_generics #schema::Shared for #ident #type_generics #where_clause {
             fn schema() -> #schema::Schema {
-                #schema::__derive::#build(::core::mem::size_of::<Self>(), [#(#entries),*])
+                #schema::__derive::#build(#size, [#(#entries),*])
             }
+
+            const __LAYOUT: #schema::__derive::Layout = #schema::__derive::Layout::#constant;
         }
     })
 }

@@ -4,6 +4,7 @@
 pub use bytemuck;
 use bytemuck::Pod;
 
+pub use super::layout::Layout;
 use super::model::{Field, Schema};
 
 /// [`Pod`] by a name that lets the compiler say what to do where it is missing.

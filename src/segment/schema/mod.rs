@@ -48,6 +48,7 @@
 //! [PEP 3118]: https://peps.python.org/pep-3118/
 
 mod diff;
+mod layout;
 mod model;
 mod parse;
 mod shared;
@@ -59,7 +60,9 @@ mod value;
 pub mod __derive;
 
 pub use diff::Difference;
+pub(crate) use layout::Layout;
 pub use model::{Field, Kind, Scalar, Schema};
 pub use parse::{MAX_DEPTH, MAX_NAME, MAX_TEXT, SchemaError};
 pub use shared::Shared;
+pub(crate) use shared::fingerprint;
 pub use value::{MAX_VALUES, Value, ValueError};

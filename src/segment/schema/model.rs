@@ -226,6 +226,11 @@ impl Schema {
         Self { kind, size, align }
     }
 
+    /// An array of numbers; one of no dimensions is a number. As above, the size must fit.
+    pub(crate) fn array_of(shape: &[usize], scalar: Scalar) -> Self {
+        shape.iter().rev().fold(Self::scalar(scalar), |inner, len| Self::array(*len, inner))
+    }
+
     /// Fields in order of offset, without overlap, within `size` (invariant 3): the callers see to it.
     pub(super) fn structure(size: usize, fields: Vec<Field>) -> Self {
         debug_assert!(fields.is_sorted_by(|a, b| a.end() <= b.offset), "invariant 3 on Schema");

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::layout::Layout;
 use super::model::{Scalar, Schema};
 
 /// Types whose values may live in shared memory: plain old data that can say what it looks like.
@@ -62,6 +63,29 @@ pub trait Shared: bytemuck::Pod {
     /// [`MAX_DEPTH`](super::MAX_DEPTH) or longer in text than [`MAX_TEXT`](super::MAX_TEXT) has a schema, but one that
     /// [`Schema::parse`] will not read back.
     fn schema() -> Schema;
+
+    /// The same for the compiler, set by the derive; not an API.
+    #[doc(hidden)]
+    const __LAYOUT: Layout = Layout::Unknown;
+}
+
+/// The [fingerprint](Schema::fingerprint) of a type's schema.
+///
+/// Every write and read of plain old data needs it, so it must cost nothing, while [`Shared::schema`] allocates. A `static` that
+/// remembers it cannot be had once a type for arrays and generic structs, and a table by type would have to be searched at every
+/// call. So the compiler computes it, from the constant that the derive adds. Of types that implement `Shared` by hand, or whose text is
+/// longer than 4096 bytes, it is computed at each call.
+#[inline(always)]
+pub(crate) fn fingerprint<T: Shared>() -> u64 {
+    match const { T::__LAYOUT.fingerprint() } {
+        Some(fingerprint) => fingerprint,
+        None => slow_fingerprint::<T>(),
+    }
+}
+
+#[cold]
+fn slow_fingerprint<T: Shared>() -> u64 {
+    T::schema().fingerprint()
 }
 
 macro_rules! scalars {
@@ -70,6 +94,7 @@ macro_rules! scalars {
             fn schema() -> Schema {
                 Schema::scalar(Scalar::$scalar)
             }
+            const __LAYOUT: Layout = Layout::Scalar(Scalar::$scalar);
         }
     )* };
 }
@@ -85,6 +110,8 @@ impl<T: Shared, const N: usize> Shared for [T; N] {
     fn schema() -> Schema {
         Schema::array(N, T::schema())
     }
+
+    const __LAYOUT: Layout = Layout::Array { len: N, element: &T::__LAYOUT };
 }
 
 /// Nothing, `T{}`: so that a struct may carry a marker. The derive leaves such fields out.
@@ -92,6 +119,8 @@ impl<T: ?Sized + 'static> Shared for PhantomData<T> {
     fn schema() -> Schema {
         Schema::structure(0, Vec::new())
     }
+
+    const __LAYOUT: Layout = Layout::Struct { size: 0, fields: &[] };
 }
 
 #[cfg(test)]
@@ -102,6 +131,7 @@ mod tests {
         let schema = T::schema();
         assert_eq!(schema.to_string(), text);
         assert_eq!((schema.size(), schema.align()), (size_of::<T>(), align_of::<T>()), "{text}");
+        assert_eq!(T::__LAYOUT.fingerprint(), Some(schema.fingerprint()), "{text}");
         assert_eq!(Schema::parse(text), Ok(schema));
     }
 
@@ -120,5 +150,7 @@ mod tests {
         agrees::<[f64; 4]>("(4)<d");
         agrees::<[[u16; 3]; 2]>("(2,3)<H");
         agrees::<[u32; 0]>("(0)<I");
+        agrees::<[[[u8; 1234567890]; 0]; 10]>("(10,0,1234567890)<B");
+        agrees::<PhantomData<u8>>("T{}");
     }
 }
