@@ -73,7 +73,7 @@ extern crate self as sharedware;
 
 mod base;
 pub mod collections;
-mod heap;
+pub mod heap;
 pub mod peer;
 pub mod ring;
 pub mod segment;

@@ -10,6 +10,7 @@ use super::memory::{Memory, TRIM};
 use super::pins::Pool;
 use super::runs::Runs;
 use super::slabs::Found;
+use super::stats::Stats;
 use crate::base::atomic::Ordering::Relaxed;
 use crate::base::atomic::Word;
 use crate::peer::Member;
@@ -44,9 +45,29 @@ impl Block {
     }
 }
 
-/// Blocks of any size within one segment, which has memory for those that are in use, and a capacity beyond.
+/// A segment of blocks of any size, which the structures in it are made of.
+///
+/// Its capacity is address space, which is cheap; memory is had from the system as blocks need it, and given back when what was freed has been free for a while. Cheap to clone: clones
+/// share the mapping.
+///
+/// **Progress.** Allocating and freeing take one lock, for tens of nanoseconds as a rule.
+///
+/// **If a process dies** in the middle of either, it has happened or it has not; the next one to allocate or free goes on.
+///
+/// # Example
+///
+/// ```
+/// use sharedware::{Domain, Options, heap::Heap};
+///
+/// let domain = Domain::new("doc-heap")?;
+/// let heap = Heap::create(&domain, "everything", 1 << 30, &Options::new())?;
+/// let stats = heap.stats()?;
+/// assert_eq!(stats.blocks, 0);
+/// assert!(stats.committed < 1 << 20);
+/// # Ok::<(), sharedware::Error>(())
+/// ```
 #[derive(Debug, Clone)]
-pub(crate) struct Heap {
+pub struct Heap {
     shared: Arc<Shared>,
 }
 
@@ -69,11 +90,16 @@ impl Drop for Shared {
 }
 
 impl Heap {
-    /// Creates a heap of a capacity in bytes, which costs address space only.
-    pub(crate) fn create(domain: &Domain, name: &str, capacity: u64, options: &Options) -> Result<Self, Error> {
+    /// Creates an empty heap of `capacity` bytes, rounded up to whole pages.
+    ///
+    /// # Errors
+    ///
+    /// The name is taken or cannot be one, the capacity cannot be, memory is full, or the system refuses; nothing is left behind.
+    pub fn create(domain: &Domain, name: &str, capacity: u64, options: &Options) -> Result<Self, Error> {
         let name = domain.check(name)?;
-        let capacity = capacity.next_multiple_of(PAGE_BYTES as u64);
-        let plan = Plan::of(capacity).map_err(|reason| Error::new(&domain.path(&name), reason))?;
+        let whole = capacity.checked_next_multiple_of(PAGE_BYTES as u64).unwrap_or(capacity);
+        let plan = Plan::of(whole).map_err(|reason| Error::new(&domain.path(&name), reason))?;
+        let capacity = whole;
         let member = Member::join(domain)?;
         let blueprint = Blueprint {
             kind: Kind::HEAP,
@@ -89,7 +115,11 @@ impl Heap {
     }
 
     /// Opens a heap.
-    pub(crate) fn open(domain: &Domain, name: &str, options: &Options) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    ///
+    /// There is none, or what is there is something else, spoilt, or not ours.
+    pub fn open(domain: &Domain, name: &str, options: &Options) -> Result<Self, Error> {
         let expected = Expected { kind: Some((Kind::HEAP, VERSION)), schema: None };
         let segment = Segment::attach(domain, name, options, expected)?;
         let plan = Plan::of(segment.capacity()).map_err(|reason| segment.error(reason))?;
@@ -105,7 +135,7 @@ impl Heap {
     }
 
     /// How many bytes there can be in all, the heap's own included.
-    pub(crate) fn capacity(&self) -> u64 {
+    pub fn capacity(&self) -> u64 {
         self.shared.plan.pages as u64 * PAGE_BYTES as u64
     }
 
@@ -126,6 +156,7 @@ impl Heap {
     }
 
     #[cold]
+    #[allow(clippy::boxed_local, reason = "that is how it comes")]
     fn fault(&self, fault: Fault) -> Error {
         self.error(*fault)
     }
@@ -200,14 +231,37 @@ impl Heap {
         Ok(None)
     }
 
+    /// Looks at everything, under the lock: for people.
+    ///
+    /// # Errors
+    ///
+    /// The control words are spoilt.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let mut entry = self.enter()?;
+        let census = entry.runs().census().map_err(|fault| self.fault(fault))?;
+        let own = (self.shared.plan.first.min(TABLE + self.table_pages())) as u64;
+        Ok(Stats::of(&census, self.capacity(), own))
+    }
+
+    fn table_pages(&self) -> usize {
+        self.shared.words.get(TABLE_BACKED).map_or(0, |word| usize::try_from(word.load(Relaxed)).unwrap_or(usize::MAX))
+    }
+
     /// How many words the block has.
+    #[cfg(any(test, feature = "__crash-points"))]
     pub(crate) fn words_of(&self, block: Block) -> Result<usize, Error> {
         let mut entry = self.enter()?;
         entry.runs().find_block(block.start()).map(Found::words).map_err(|fault| self.fault(fault))
     }
 
     /// Gives the memory of free pages back to the system; returns how many bytes that were. Takes a second, so that nobody is still reading what was there.
-    pub(crate) fn trim(&self) -> Result<u64, Error> {
+    ///
+    /// It happens by itself once more than 16 MiB are free, as far as blocks are still being freed.
+    ///
+    /// # Errors
+    ///
+    /// Something was spoilt, or the system refuses.
+    pub fn trim(&self) -> Result<u64, Error> {
         let let_go = |give_back| self.enter()?.runs().let_go(give_back).map_err(|fault| self.fault(fault));
         let_go(false)?;
         std::thread::sleep(TRIM);

@@ -33,16 +33,14 @@ pub(crate) const TOP: usize = JOURNAL + JOURNAL_WORDS + 1;
 pub(crate) const TABLE_BACKED: usize = TOP + 1;
 /// How often something was allocated.
 pub(crate) const EPOCH: usize = TOP + 2;
-/// The first named root.
-pub(crate) const ROOTS: usize = TOP + 3;
 /// When free pages were last looked for, by the clock that counts sleep.
-pub(crate) const SWEPT_AT: usize = TOP + 7;
+pub(crate) const SWEPT_AT: usize = TOP + 6;
 /// The first page of pins.
-pub(crate) const PINS: usize = TOP + 6;
+pub(crate) const PINS: usize = TOP + 5;
 /// Where what is allocated for the heap itself is handed over.
-pub(crate) const HANDOVER: usize = TOP + 4;
+pub(crate) const HANDOVER: usize = TOP + 3;
 /// About how many pages are free but there.
-pub(crate) const FREE_BACKED: usize = TOP + 5;
+pub(crate) const FREE_BACKED: usize = TOP + 4;
 
 /// Free runs by length: the first page of the first run of each bin.
 pub(crate) const BINS: usize = 128;

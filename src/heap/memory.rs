@@ -21,10 +21,6 @@ impl Memory {
         Self { segment }
     }
 
-    pub(crate) fn segment(&self) -> &Segment {
-        &self.segment
-    }
-
     /// Has the memory of so many pages.
     ///
     /// # Errors

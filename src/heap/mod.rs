@@ -6,9 +6,12 @@
 //!
 //! **If a process dies**, the next one to allocate or free finishes what it had written down, and goes on.
 
+#![allow(dead_code, reason = "dictionaries are built on it, and come next")]
+
 mod check;
 mod class;
 mod entry;
+#[expect(clippy::module_inception, reason = "it is the heap of this module")]
 mod heap;
 mod journal;
 mod layout;
@@ -19,5 +22,10 @@ pub mod probe;
 mod runs;
 mod slabs;
 mod state;
+mod stats;
+
+pub use heap::Heap;
+pub use stats::Stats;
+
 #[cfg(all(test, not(loom)))]
 mod tests;

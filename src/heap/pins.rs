@@ -12,7 +12,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::heap::{Block, Heap};
-use super::journal::{Fault, word};
 use super::layout::PINS;
 use super::state::{State, StateWord};
 use crate::base::access::ReadWrite;
@@ -79,16 +78,6 @@ pub(crate) struct Pin {
     /// Where it is written down.
     at: usize,
     cookie: Cookie,
-}
-
-impl Pin {
-    pub(crate) fn heap(&self) -> &Heap {
-        &self.heap
-    }
-
-    pub(crate) fn block(&self) -> Block {
-        self.block
-    }
 }
 
 impl Drop for Pin {
@@ -255,12 +244,7 @@ pub(crate) fn pages(words: &Words, head: usize) -> impl Iterator<Item = usize> {
 
 /// For tests: how many pins are written down.
 #[cfg(all(test, not(loom)))]
-pub(crate) fn count(heap: &Heap) -> Result<usize, Fault> {
-    let mut count = 0;
-    for page in pages(heap.words(), PINS) {
-        for at in page + FIRST..page + PAGE {
-            count += usize::from(word(heap.words(), at)?.load(Relaxed) != 0);
-        }
-    }
-    Ok(count)
+pub(crate) fn count(heap: &Heap) -> usize {
+    let pins = |page: usize| heap.words().get(page + FIRST..page + PAGE).unwrap_or_default();
+    pages(heap.words(), PINS).flat_map(pins).filter(|word| word.load(Relaxed) != 0).count()
 }
