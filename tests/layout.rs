@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytemuck::{Pod, Zeroable};
 use input::image::{self, Image, half_at, word_at};
 use input::{Room, domain_in};
+use sharedware::heap::Heap;
 use sharedware::ring::{PeerState, PopError, bytes, spsc};
 use sharedware::segment::Kind;
 use sharedware::segment::schema::Schema;
@@ -566,6 +567,22 @@ fn latches() {
     assert_body(&read(), &[&config[..], &[(8, 1 << 62), thread]].concat());
     let open = Latch::create(&room.domain(), "open", 0).unwrap();
     assert_body(&fs::read(open.path()).unwrap(), &[(0, tag(15)), (8, 1 << 62)]);
+}
+
+#[test]
+fn heaps() {
+    let room = Room::new();
+    let heap = Heap::create(&room.domain(), "x", 1 << 20, &until_removed()).unwrap();
+    let found = fs::read(heap.path()).unwrap();
+    let mut image = Image::new(16, 1 << 20);
+    // The control page, and the first of the table.
+    image.u64(image::FIRST_COMMITTED, 4096 + 2 * 4096);
+    image.u64(image::COMMITTED, 4096 + 2 * 4096);
+    assert_header(&found, image);
+    // The table is all there is before the first page; it tells that the first two pages are there.
+    let there = 1 << 4;
+    assert_body(&found, &[(80, 2), (81, 1), (82, 1), (512, there), (514, there)]);
+    assert_eq!(heap.stats().unwrap().bookkeeping, 2 * 4096);
 }
 
 /// The number of this thread, as the kernel counts.

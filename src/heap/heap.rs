@@ -134,6 +134,11 @@ impl Heap {
         Ok(Self { shared: Arc::new(Shared { memory, words, plan, part, inside, pool: Pool::default() }) })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &std::path::Path {
+        self.shared.part.path()
+    }
+
     /// How many bytes there can be in all, the heap's own included.
     pub fn capacity(&self) -> u64 {
         self.shared.plan.pages as u64 * PAGE_BYTES as u64
