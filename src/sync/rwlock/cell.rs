@@ -60,6 +60,12 @@ impl<A: Access> Cell<'_, A> {
         let occupant = Occupant(self.occupant.load(Acquire));
         occupant.reader() == Some(me) && self.thread.load(Relaxed) as u32 == thread
     }
+
+    /// The same for who has read here: what it wrote itself needs no order, which would cost as much as all the rest of a read.
+    #[inline(always)]
+    pub(super) fn is_still_of(self, me: Cookie, thread: u32) -> bool {
+        self.occupant().reader() == Some(me) && self.thread.load(Relaxed) as u32 == thread
+    }
 }
 
 impl Cell<'_> {

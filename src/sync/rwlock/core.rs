@@ -275,7 +275,7 @@ impl RwCore {
     /// Whether this thread reads in this cell; not after that was given up for lost.
     #[inline(always)]
     pub(super) fn reads_in(&self, cell: usize, me: Cookie, thread: u32) -> bool {
-        self.cell(cell).is_some_and(|cell| cell.is_of(me, thread))
+        self.cell(cell).is_some_and(|cell| cell.is_still_of(me, thread))
     }
 
     /// Ends a guard of the reader in this cell.
