@@ -115,17 +115,25 @@ impl Heap {
 
     /// A word to write a pin down in.
     fn room(&self, peer: &Peer) -> Result<usize, Error> {
+        if let Some(at) = self.with_room(peer, |room| room.free.pop()) {
+            return Ok(at);
+        }
+        // Not under the gate: it may wait for the heap's lock, and forks would wait with it.
+        let page = self.claim_page(peer)?;
+        self.with_room(peer, |room| {
+            room.pages.push(page);
+            room.free.extend((page + FIRST + 1..page + PAGE).rev());
+        });
+        Ok(page + FIRST)
+    }
+
+    fn with_room<R>(&self, peer: &Peer, act: impl FnOnce(&mut Room) -> R) -> R {
         let _gate = fork::gate();
         let mut room = self.pool().room.lock().unwrap_or_else(PoisonError::into_inner);
         if room.claimed_by != Some(peer.cookie()) {
             *room = Room { claimed_by: Some(peer.cookie()), ..Room::default() };
         }
-        if room.free.is_empty() {
-            let page = self.claim_page(peer)?;
-            room.pages.push(page);
-            room.free.extend((page + FIRST..page + PAGE).rev());
-        }
-        room.free.pop().ok_or_else(|| self.error(crate::segment::Reason::NotFound))
+        act(&mut room)
     }
 
     /// A page of pins that is nobody's, or a dead one's, or a new one.
