@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::class::{Class, LARGEST};
+use super::class::Class;
 use super::entry::backed;
 use super::journal::{Changes, Fault, spoilt};
 use super::layout::{EPOCH, PAGE_BYTES, PAGE_WORDS, Plan, TABLE, TABLE_BACKED, TOP};
-use super::memory::{Memory, TRIM};
+use super::memory::{LONG, Memory};
 use super::pins::Pool;
 use super::runs::Runs;
 use super::slabs::Found;
@@ -97,9 +97,8 @@ impl Heap {
     /// The name is taken or cannot be one, the capacity cannot be, memory is full, or the system refuses; nothing is left behind.
     pub fn create(domain: &Domain, name: &str, capacity: u64, options: &Options) -> Result<Self, Error> {
         let name = domain.check(name)?;
-        let whole = capacity.checked_next_multiple_of(PAGE_BYTES as u64).unwrap_or(capacity);
-        let plan = Plan::of(whole).map_err(|reason| Error::new(&domain.path(&name), reason))?;
-        let capacity = whole;
+        let capacity = capacity.checked_next_multiple_of(PAGE_BYTES as u64).unwrap_or(capacity);
+        let plan = Plan::of(capacity).map_err(|reason| Error::new(&domain.path(&name), reason))?;
         let member = Member::join(domain)?;
         let blueprint = Blueprint {
             kind: Kind::HEAP,
@@ -168,7 +167,8 @@ impl Heap {
 
     /// Allocates a block of so many words, and says in the word `owner`, which is 0, where it is; returns that and a number that no other block was allocated with.
     ///
-    /// The caller alone uses `owner`. **If it dies**, the block is allocated and `owner` says where, or neither is so.
+    /// The caller alone uses `owner`. The block is to start with a state word, or with a word whose last two bits are 0. **If the caller dies**, the block is allocated
+    /// and `owner` says where, or neither is so.
     ///
     /// # Errors
     ///
@@ -269,7 +269,7 @@ impl Heap {
     pub fn trim(&self) -> Result<u64, Error> {
         let let_go = |give_back| self.enter()?.runs().let_go(give_back).map_err(|fault| self.fault(fault));
         let_go(false)?;
-        std::thread::sleep(TRIM);
+        std::thread::sleep(LONG);
         let mut all = 0;
         loop {
             match let_go(true)? {
@@ -292,8 +292,7 @@ impl Heap {
         let entered =
             shared.inside.enter(&shared.part, Wait::Until(Deadline::NEVER)).map_err(|outside| match outside {
                 Outside::Segment(error) => error,
-                // Nobody is too busy for ever.
-                Outside::Busy => self.error(Reason::BeingRemoved),
+                Outside::Busy => self.fault(spoilt("the owner of its lock", "one that leaves".into(), 0)),
             })?;
         let changes = Changes::begin(&shared.words).map_err(|fault| self.fault(fault))?;
         Ok(Entry { heap: self, changes, _entered: entered })
@@ -451,5 +450,3 @@ impl<'a> Entry<'a> {
         Ok(place.start())
     }
 }
-
-const _: () = assert!(LARGEST * 8 == 32 << 10);

@@ -39,12 +39,9 @@ impl Memory {
 /// How much may be free and there, in pages, before the memory of what has been free for long is given back.
 const RESERVE: u64 = (16 << 20) / PAGE_BYTES as u64;
 /// For how long: whoever found the way to a page without a lock just before it was freed has read it by then.
-const LONG: Duration = Duration::from_secs(1);
+pub(crate) const LONG: Duration = Duration::from_secs(1);
 /// How many pages are looked at, and given back, at a time: some tens of milliseconds at most.
 const AT_A_TIME: usize = (128 << 20) / PAGE_BYTES;
-
-/// How long it takes to give back what is free.
-pub(crate) const TRIM: Duration = LONG;
 
 impl Runs<'_, '_> {
     /// Has the memory of a run that is ours, as far as it is not there.
@@ -88,42 +85,48 @@ impl Runs<'_, '_> {
 
     /// Gives the memory of old free pages back, and makes the others old; or only those old that are not. Returns how many pages were given back.
     pub(crate) fn let_go(&self, give_back: bool) -> Result<usize, Fault> {
-        let (mut done, mut left) = (0, AT_A_TIME);
+        let (mut done, mut kept, mut left) = (0, 0, AT_A_TIME);
         // The longest first.
         for bin in (0..BIN_COUNT).rev() {
             let mut page = self.listed(BINS + bin)?;
             while page != 0 && left > 0 {
                 let length = self.free_length(page)?.min(left);
                 left -= length;
-                done += self.let_go_of(page, length, give_back)?;
+                let (gone, stays) = self.let_go_of(page, length, give_back)?;
+                done += gone;
+                kept += stays;
                 page = self.link(page)?.next;
             }
+        }
+        if left > 0 {
+            // All were seen: here the count becomes right again.
+            self.changes.word(FREE_BACKED)?.store(kept as u64, Relaxed);
         }
         Ok(done)
     }
 
-    /// The same of one free run.
-    fn let_go_of(&self, page: usize, length: usize, give_back: bool) -> Result<usize, Fault> {
-        let (mut at, end, mut done) = (page, page + length, 0);
+    /// The same of one free run: how many pages were given back, and how many are still there.
+    fn let_go_of(&self, page: usize, length: usize, give_back: bool) -> Result<(usize, usize), Fault> {
+        let (mut at, end, mut done, mut kept) = (page, page + length, 0, 0);
         let is_due = |page| Ok::<_, Fault>(give_back && self.is_backed(page)? && self.is_old(page)?);
         while at < end {
             let due = is_due(at)?;
-            let mut next = at + 1;
+            let mut next = at;
             while next < end && is_due(next)? == due {
+                kept += usize::from(!due && self.is_backed(next)?);
                 next += 1;
             }
             if due {
                 // First: what is taken for missing, and is there, is had once more for nothing.
                 self.mark(at, next, |word| old(backed(word, false), false))?;
                 self.memory.let_go(at, next - at)?;
-                self.count_free_backed(at.wrapping_sub(next) as u64)?;
                 done += next - at;
             } else {
                 self.mark(at, next, |word| old(word, true))?;
             }
             at = next;
         }
-        Ok(done)
+        Ok((done, kept))
     }
 
     /// Not part of a change: whatever else these words say stays, and this is so already.
@@ -138,7 +141,7 @@ impl Runs<'_, '_> {
         Ok(())
     }
 
-    /// For decisions that may be wrong: it does not survive a death exactly.
+    /// For decisions that may be wrong: it does not survive a death exactly, until the next look.
     pub(crate) fn count_free_backed(&self, more: u64) -> Result<(), Fault> {
         let word = self.changes.word(FREE_BACKED)?;
         word.store(word.load(Relaxed).wrapping_add(more), Relaxed);

@@ -15,7 +15,7 @@ use crate::segment::{Domain, Error, Options, Reason};
 #[derive(Debug)]
 pub struct Probe {
     heap: Heap,
-    /// Where the table starts.
+    /// Where the table starts: a word that is 0, as if it were a state, then owners.
     table: usize,
 }
 
@@ -30,10 +30,10 @@ impl Probe {
     /// With so many owners.
     pub fn create(domain: &Domain, capacity: u64, owners: usize, options: &Options) -> Result<Self, Error> {
         let heap = Heap::create(domain, NAME, capacity, options)?;
-        let (block, _) = heap.allocate(owners, HANDOVER)?;
+        let (block, _) = heap.allocate(1 + owners, HANDOVER)?;
         let probe = Self { heap, table: block.start() };
-        for owner in 0..owners {
-            probe.word(owner)?.store(0, Relaxed);
+        for word in probe.heap.words().get(block.start()..=block.start() + owners).unwrap_or_default() {
+            word.store(0, Relaxed);
         }
         Ok(probe)
     }
@@ -51,8 +51,12 @@ impl Probe {
         &self.heap
     }
 
+    fn at(&self, owner: usize) -> usize {
+        self.table + 1 + owner
+    }
+
     fn word(&self, owner: usize) -> Result<&Word, Error> {
-        self.heap.words().get(self.table + owner).ok_or_else(|| self.heap.error(Reason::NotFound))
+        self.heap.words().get(self.at(owner)).ok_or_else(|| self.heap.error(Reason::NotFound))
     }
 
     fn block(&self, owner: usize) -> Result<Option<Block>, Error> {
@@ -66,7 +70,7 @@ impl Probe {
 
     /// Allocates so many words for who owns nothing, and makes them a live block.
     pub fn allocate(&self, owner: usize, words: usize) -> Result<(), Error> {
-        let (block, epoch) = self.heap.allocate(words, self.table + owner)?;
+        let (block, epoch) = self.heap.allocate(words, self.at(owner))?;
         for word in [1, words - 1].into_iter().filter(|&word| word > 0) {
             if let Some(word) = self.heap.words().get(block.start() + word) {
                 word.store(epoch, Relaxed);
@@ -82,7 +86,7 @@ impl Probe {
     /// Frees what that one owns, if anything, whoever reads it.
     pub fn free(&self, owner: usize) -> Result<(), Error> {
         match self.block(owner)? {
-            Some(block) => self.heap.free(block, self.table + owner),
+            Some(block) => self.heap.free(block, self.at(owner)),
             None => Ok(()),
         }
     }
@@ -90,15 +94,15 @@ impl Probe {
     /// The same with regard to those who have it pinned.
     pub fn retire(&self, owner: usize) -> Result<(), Error> {
         let Some(block) = self.block(owner)? else { return Ok(()) };
-        match self.heap.retire(block, self.table + owner)? {
-            Retired::Ours => self.heap.free(block, self.table + owner),
+        match self.heap.retire(block, self.at(owner))? {
+            Retired::Ours => self.heap.free(block, self.at(owner)),
             Retired::Left => Ok(()),
         }
     }
 
     /// What who has an owner's structure from somebody dead does first.
     pub fn settle(&self, owner: usize) -> Result<(), Error> {
-        self.heap.adopt(self.table + owner).map(drop)
+        self.heap.adopt(self.at(owner)).map(drop)
     }
 
     /// Pins what that one owns, if it is live.
@@ -123,11 +127,9 @@ impl Probe {
         let census = self.heap.enter()?.runs().census().map_err(fault)?;
         let mut damage = census.damage;
         let mut left: BTreeSet<usize> = census.blocks;
-        let owned = (0..self
-            .heap
-            .words_of(Block::in_word(self.table as u64).ok_or_else(|| self.heap.error(Reason::NotFound))?)?)
-            .filter_map(|owner| self.block(owner).ok().flatten())
-            .map(Block::start);
+        let table = Block::in_word(self.table as u64).ok_or_else(|| self.heap.error(Reason::NotFound))?;
+        let owned =
+            (0..self.heap.words_of(table)? - 1).filter_map(|owner| self.block(owner).ok().flatten()).map(Block::start);
         for start in owned.chain([self.table]).chain(pins::pages(self.heap.words(), PINS)) {
             if !left.remove(&start) {
                 damage.push(format!("word {start}: owned, and not in use"));

@@ -60,7 +60,6 @@ impl Runs<'_, '_> {
     /// Where a page's entry is, if there is one.
     #[inline]
     fn entry(&self, page: usize) -> Result<usize, Fault> {
-        // Behind the top none may be told of yet.
         if page >= self.plan.first && page < self.plan.pages {
             return Ok(self.plan.entry(page));
         }

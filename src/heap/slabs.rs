@@ -132,11 +132,14 @@ impl Runs<'_, '_> {
     pub(crate) fn find_block(&self, start: usize) -> Result<Found, Fault> {
         let page = start / PAGE_WORDS;
         // Of pages beyond, the table may not be there.
-        if page as u64 >= self.changes.word(TOP)?.load(Relaxed) {
+        let top = self.changes.word(TOP)?.load(Relaxed);
+        if page as u64 >= top {
             return Err(no_block(start));
         }
         let first = match self.page(page)? {
-            Page::Run(length) if start.is_multiple_of(PAGE_WORDS) => return Ok(Found::Run { page, length }),
+            Page::Run(length) if start.is_multiple_of(PAGE_WORDS) && (page + length) as u64 <= top => {
+                return Ok(Found::Run { page, length });
+            }
             Page::Slab(class) => return found(page, class, start),
             Page::SlabRest(back) => page.saturating_sub(back),
             _ => return Err(no_block(start)),

@@ -204,7 +204,7 @@ fn memory_is_had_as_it_is_needed_and_given_back() {
     // Somebody may still be reading; what has been free for a while goes back by and by.
     assert!(there(&subject) >= most);
     for _ in 0..2 {
-        std::thread::sleep(super::memory::TRIM);
+        std::thread::sleep(super::memory::LONG);
         subject.allocate(owners[0], 20 * PAGE_WORDS).unwrap();
         subject.free(owners[0]);
     }
