@@ -263,12 +263,17 @@ fn read_exact(file: &File, to: &mut [u8], at: u64, file_length: u64) -> Result<(
 
 /// `fallocate`, with the reasons for refusal spelled out. `have` bytes are there already.
 pub(crate) fn allocate(file: &File, path: &Path, length: u64, have: u64) -> Result<(), Reason> {
-    object::allocate(file, length).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::ENOMEM | libc::EDQUOT) => Reason::Full {
-            asked: length.saturating_sub(have),
-            left: path.parent().and_then(|directory| object::space_left(directory).ok()).unwrap_or(0),
-            limit: Limit::FileSystem,
-        },
+    object::allocate(file, 0, length).map_err(|error| not_allocated(error, path, length.saturating_sub(have)))
+}
+
+/// Why `asked` more bytes of this file could not be had.
+pub(crate) fn not_allocated(error: io::Error, path: &Path, asked: u64) -> Reason {
+    match error.raw_os_error() {
+        // `EFAULT`: what populating a mapping says.
+        Some(libc::ENOSPC | libc::ENOMEM | libc::EDQUOT | libc::EFAULT) => {
+            let left = path.parent().and_then(|directory| object::space_left(directory).ok()).unwrap_or(0);
+            Reason::Full { asked, left, limit: Limit::FileSystem }
+        }
         _ => Reason::os("allocate its pages", error),
-    })
+    }
 }

@@ -139,30 +139,19 @@ impl Segment {
     /// Memory is full; then none of it is there.
     pub(crate) fn back(&self, offset: u64, length: u64) -> Result<(), Reason> {
         let (map, from, size) = self.part(offset, length)?;
-        match map::populate(map, from, size) {
-            Ok(()) => Ok(()),
+        let populated = match map::populate(map, from, size) {
             // A kernel before 5.14: by way of the file.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => self.back_file(offset, length),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EFAULT | libc::ENOMEM)) => {
-                // Some of it may be there by now.
-                let _ = map::punch(map, from, size);
-                Err(self.file_system_full(length))
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                let _gate = fork::gate();
+                let file = self.reopen(true).map_err(Error::into_reason)?;
+                object::allocate(&file, self.header.header_size + offset, length)
             }
-            Err(error) => Err(Reason::os("allocate its pages", error)),
-        }
-    }
-
-    #[cold]
-    fn back_file(&self, offset: u64, length: u64) -> Result<(), Reason> {
-        let _gate = fork::gate();
-        let (file, metadata) = open::open_file(&self.path, true)?;
-        if (metadata.dev(), metadata.ino()) != self.object {
-            return Err(Reason::NotFound);
-        }
-        let allocated = object::allocate_part(&file, self.header.header_size + offset, length);
-        allocated.map_err(|error| match error.raw_os_error() {
-            Some(libc::ENOSPC | libc::ENOMEM | libc::EDQUOT) => self.file_system_full(length),
-            _ => Reason::os("allocate its pages", error),
+            outcome => outcome,
+        };
+        populated.map_err(|error| {
+            // Some of it may be there by now.
+            let _ = map::punch(map, from, size);
+            open::not_allocated(error, &self.path, length)
         })
     }
 
@@ -183,11 +172,6 @@ impl Segment {
         let from = end.and_then(|_| usize::try_from(self.header.header_size + offset).ok()).ok_or_else(outside)?;
         let size = usize::try_from(length).map_err(|_| outside())?;
         Ok((self.words.mapping().ok_or(Reason::NotFound)?, from, size))
-    }
-
-    fn file_system_full(&self, asked: u64) -> Reason {
-        let left = self.path.parent().and_then(|directory| object::space_left(directory).ok()).unwrap_or(0);
-        Reason::Full { asked, left, limit: Limit::FileSystem }
     }
 
     /// Writes bytes, word by word: processes that read meanwhile may see some words old and some new, never half a word.

@@ -96,35 +96,25 @@ pub(crate) fn set_length(file: &File, length: u64) -> io::Result<()> {
     file.set_len(length).inspect(|()| crash::point())
 }
 
-/// Makes sure that the pages of the first `length` bytes are there (`fallocate`): from then on touching them cannot fail.
-pub(crate) fn allocate(file: &File, length: u64) -> io::Result<()> {
+/// Makes sure that the pages of a part of the file are there (`fallocate`): from then on touching them cannot fail.
+pub(crate) fn allocate(file: &File, from: u64, length: u64) -> io::Result<()> {
     // All at once at first: what cannot be had at all the kernel then refuses before it takes the first page.
-    match allocate_range(file, 0, length) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => allocate_in_pieces(file, length)?,
+    match allocate_range(file, from, length) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => allocate_in_pieces(file, from, length)?,
         outcome => outcome?,
     }
     crash::point();
     Ok(())
 }
 
-/// The same for any part of the file.
-pub(crate) fn allocate_part(file: &File, from: u64, length: u64) -> io::Result<()> {
-    loop {
-        match allocate_range(file, from, length) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome.inspect(|()| crash::point()),
-        }
-    }
-}
-
 /// Some kernels undo a whole call when a signal arrives; with a timer that would start over for ever.
 #[cold]
-fn allocate_in_pieces(file: &File, length: u64) -> io::Result<()> {
+fn allocate_in_pieces(file: &File, from: u64, length: u64) -> io::Result<()> {
     const PIECE: u64 = 64 << 20;
     let mut done = 0;
     while done < length {
         let piece = PIECE.min(length - done);
-        match allocate_range(file, done, piece) {
+        match allocate_range(file, from + done, piece) {
             Ok(()) => done += piece,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
