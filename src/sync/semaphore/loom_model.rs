@@ -12,6 +12,7 @@ use crate::base::atomic::Word;
 use crate::base::explore::{explore, without_light_fences};
 use crate::base::mortal;
 use crate::peer;
+use crate::sync::lock::contention::without_spinning;
 use crate::sync::part::model::Heap;
 
 /// How many stores it takes to take a permit and give it back: each time four of the lock's, the rest is the ledger's.
@@ -83,6 +84,25 @@ fn loom_a_guarded_permit_is_for_one_at_a_time() {
         other.join().unwrap();
         assert_eq!(value.load(Relaxed), 2);
         assert_eq!(semaphore.available(), 1);
+    });
+}
+
+/// Whoever finds that no more guards can be had, on the way to sleep as well, is told so and does not sleep.
+#[test]
+fn loom_nobody_sleeps_for_a_guard_that_cannot_be_had() {
+    without_spinning(|| {
+        explore(2, || {
+            let heap = semaphore(2);
+            let semaphore: Semaphore = heap.open(0);
+            let all = [semaphore.permit().unwrap(), semaphore.permit().unwrap()];
+            let other = {
+                let semaphore = heap.open::<Semaphore>(1);
+                thread::spawn(move || semaphore.permit().map(drop))
+            };
+            semaphore.release().unwrap();
+            assert!(matches!(other.join().unwrap(), Err(AcquireError::TooManyPermits { .. })));
+            drop(all);
+        });
     });
 }
 
